@@ -1,0 +1,77 @@
+"""The web process: everything a request needs, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Litestar
+
+from plixa.api import create_router
+from plixa.identity.queries import find_principal
+from plixa.inbox.commands.ingest import accept
+from plixa.kernel import logs
+from plixa.kernel.assembly import assemble, running
+from plixa.kernel.auth import Gatekeeper
+from plixa.kernel.bodies import JsonRequest
+from plixa.kernel.envelope import answer_error
+from plixa.kernel.health import ready_checks
+from plixa.kernel.http import refuse_undeclared
+from plixa.kernel.passwords import PasswordChecker
+from plixa.kernel.probes import create_probes
+from plixa.kernel.realtime import Feed
+from plixa.kernel.reference import create_reference
+from plixa.kernel.requests import watch_requests
+from plixa.kernel.settings import Settings, load_settings
+from plixa.kernel.throttle import Throttler
+from plixa.whatsapp.client import EvolutionGateway
+from plixa.whatsapp.queries import Instances
+from projections.registry import INLINE
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """The ASGI application; it connects to nothing before its first request."""
+    settings = settings or load_settings()
+    machinery = assemble(settings, INLINE)
+    kernel = machinery.kernel
+    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key)
+    passwords, throttler = PasswordChecker(settings.argon2), Throttler(str(settings.redis_url))
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        async with running(machinery):
+            yield
+        await asyncio.gather(gateway.aclose(), throttler.close())
+        passwords.close()
+
+    app = Litestar(
+        [create_router(), create_probes(ready_checks(machinery))],
+        lifespan=[lifespan],
+        request_class=JsonRequest,
+        exception_handlers={Exception: answer_error},
+        openapi_config=create_reference(version("plixa")),
+        logging_config=None,
+    )
+    parts: dict[str, Any] = {
+        "kernel": kernel,
+        "settings": settings,
+        "gatekeeper": Gatekeeper(find_principal(kernel.system, settings)),
+        "passwords": passwords,
+        "throttler": throttler,
+        "gateway": gateway,
+        "feed": Feed(kernel, machinery.listener),
+        "instances": Instances(kernel.system),
+        "accept": accept,
+    }
+    app.state.update(parts)
+    refuse_undeclared(app)
+    return watch_requests(app)
+
+
+def __getattr__(name: str) -> Litestar:
+    """``plixa.app:app``, made when a server asks for it."""
+    if name != "app":
+        raise AttributeError(name)
+    logs.configure()
+    return create_app()

@@ -1,0 +1,62 @@
+"""``plixa doctor``: look at everything Plixa stands on and say what to do."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from click.exceptions import Exit
+
+from plixa.cli.context import connected
+
+if TYPE_CHECKING:
+    from plixa.kernel.health import Check
+    from plixa.kernel.settings import Settings
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, servers, clock, gateway, disk and migrations; exit code 1 when something is wrong."""
+    with connected() as settings:
+        checks = asyncio.run(_examine(settings))
+    _show(checks)
+    if not all(check.well for check in checks):
+        raise Exit(1)
+
+
+async def _examine(settings: "Settings") -> "list[Check]":
+    import msgspec
+
+    from plixa.kernel.health import Check, disk_check, gateway_check, redis_checks
+
+    checks = [Check("settings", f"{settings.environment}, home {settings.home}")]
+    checks += await _database(settings)
+    checks += await redis_checks(str(settings.redis_url))
+    gateway = await gateway_check(settings.gateway_url)
+    if settings.evolution_url is None and not gateway.well:
+        gateway = msgspec.structs.replace(gateway, found="the sandbox gateway runs with plixa up", advice=None)
+    return [*checks, gateway, disk_check(settings.home)]
+
+
+async def _database(settings: "Settings") -> "list[Check]":
+    import asyncpg
+
+    from plixa.kernel.health import Check, clock_check, database_checks, migration_check
+
+    try:
+        connection = await asyncpg.connect(settings.database_url, timeout=5)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return [Check("database", str(error) or "no answer", "Start the server, or correct PLIXA_DATABASE_URL.")]
+    try:
+        return [*await database_checks(connection), await clock_check(connection), await migration_check(connection)]
+    finally:
+        await connection.close()
+
+
+def _show(checks: "list[Check]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "Looked at", "Found", "What to do")
+    for check in checks:
+        table.add_row("[green]✓" if check.well else "[red]✗", check.name, check.found, check.advice or "")
+    Console().print(table)

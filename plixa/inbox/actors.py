@@ -1,0 +1,196 @@
+"""The inbox's effects outside: sending messages, fetching files, telling the phone what was read, and the timer of a snooze."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from hashlib import sha256
+
+from msgspec import Struct
+
+from plixa.inbox.commands.conversations import wake_conversation
+from plixa.inbox.commands.delivery import Taken, accept_message, doubt_message, fail_message, keep_media, miss_media
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import MediaStored
+from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, list_latest_received
+from plixa.kernel.delivery import ATTEMPTS, Delivery, Handler, Retry, backoff
+from plixa.kernel.errors import NotFound
+from plixa.kernel.event_store import stream_id
+from plixa.kernel.media import sniff
+from plixa.kernel.uow import UnitOfWork, perform
+from plixa.whatsapp.client import (
+    FoundMessage,
+    Gateway,
+    GatewayError,
+    MessageKey,
+    OutcomeUnknown,
+    Quoted,
+    SendMedia,
+    SendText,
+    SendVoice,
+    Sent,
+)
+
+CLOCKS = timedelta(seconds=30)
+"""How far the gateway's clock may be behind ours when a message is looked for."""
+MEDIA_KINDS = {"image", "video", "audio", "document"}
+
+
+class Actors(Struct, frozen=True):
+    """The handlers of this module's effects."""
+
+    gateway: Gateway
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the effect's kind."""
+        return {
+            "inbox.send": self.send,
+            "inbox.fetch_media": self.fetch_media,
+            "inbox.mark_read": self.mark_read,
+            "inbox.wake": self.wake,
+            "inbox.delete_media": self.delete_media,
+        }
+
+    async def send(self, delivery: Delivery) -> None:
+        """Give a message to the gateway. Where an earlier attempt may have done it, it is looked for there first."""
+        place = (delivery.payload["conversation_id"], delivery.payload["message_id"])
+        outbound = await find_outbound(delivery, *place)
+        if outbound is None:
+            await finish(delivery, None)
+            return
+        try:
+            taken = await self.reconcile(outbound) if delivery.in_doubt or outbound.in_doubt else None
+            if taken is None:
+                sent = await self.hand_over(delivery, outbound)
+                taken = Taken(sent.gateway_id, sent.jid)
+        except OutcomeUnknown as error:
+            await doubt(delivery, *place)
+            raise Retry(5, str(error)) from error
+        except GatewayError as error:
+            if error.retry and delivery.attempt < ATTEMPTS:
+                raise Retry(backoff(delivery.attempt), str(error)) from error
+            await finish(
+                delivery,
+                partial(fail_message, conversation=place[0], message=place[1], code=error.code, reason=str(error)),
+            )
+            return
+        await finish(delivery, partial(accept_message, conversation=place[0], message=place[1], taken=taken))
+
+    async def reconcile(self, outbound: Outbound) -> Taken | None:
+        """The message as the gateway has it: under our own id, or ours by text and time."""
+        found = await self.gateway.find_messages(outbound.gateway_name, outbound.to, outbound.queued_at - CLOCKS)
+        mine = [one for one in found if one.key.from_me and one.key.id not in outbound.known_ids]
+        for one in [
+            *(one for one in mine if one.key.id == outbound.client_id),
+            *(one for one in mine if said(one) == outbound.body),
+        ]:
+            return Taken(one.key.id, one.key.remote_jid, reconciled=True)
+        return None
+
+    async def hand_over(self, delivery: Delivery, outbound: Outbound) -> Sent:
+        """One call of the gateway, by the kind of message."""
+        quoted = None
+        if outbound.quoted_gateway_id is not None:
+            key = MessageKey(outbound.quoted_gateway_id, outbound.to, outbound.quoted_from_me)
+            quoted = Quoted(key, outbound.quoted_body or "")
+        head = {"to": outbound.to, "other_to": outbound.other_to, "message_id": outbound.client_id, "quoted": quoted}
+        name = outbound.gateway_name
+        if outbound.blob is None:
+            return await self.gateway.send_text(name, SendText(text=outbound.body or "", **head))  # type: ignore[arg-type]
+        async with delivery.unit() as uow:
+            key_of_stream = await uow.data_key(stream_id(Conversation.KIND, delivery.payload["conversation_id"]))
+        content = await delivery.kernel.media.get(outbound.blob, key_of_stream)
+        if outbound.type == "voice":
+            return await self.gateway.send_voice(name, SendVoice(content=content, **head))  # type: ignore[arg-type]
+        kind = outbound.type if outbound.type in MEDIA_KINDS else "document"
+        return await self.gateway.send_media(
+            name,
+            SendMedia(
+                kind=kind,  # type: ignore[arg-type]
+                content=content,
+                mime=outbound.mime or "application/octet-stream",
+                filename=outbound.filename,
+                caption=outbound.body,
+                **head,  # type: ignore[arg-type]
+            ),
+        )
+
+    async def fetch_media(self, delivery: Delivery) -> None:
+        """Bring a file from the gateway into our own store before WhatsApp forgets it."""
+        conversation, message = delivery.payload["conversation_id"], delivery.payload["message_id"]
+        outbound = await find_outbound(delivery, conversation, message)
+        if outbound is None or outbound.gateway_id is None:
+            await finish(delivery, None)
+            return
+        key = MessageKey(outbound.gateway_id, outbound.to, outbound.from_me)
+        fetched = await self.gateway.fetch_media(outbound.gateway_name, key)
+        if fetched is None:
+            if delivery.attempt < ATTEMPTS:
+                raise Retry(backoff(delivery.attempt), "The gateway does not have the file yet.")
+            missing = "WhatsApp no longer has this file."
+            await finish(delivery, partial(miss_media, conversation=conversation, message=message, reason=missing))
+            return
+        async with delivery.unit() as uow:
+            data_key = await uow.data_key(stream_id(Conversation.KIND, conversation))
+        blob = await delivery.kernel.media.put(delivery.tenant, fetched.content, data_key)
+        mime = fetched.mime or sniff(fetched.content)
+        stored = MediaStored(message, blob, mime, len(fetched.content), sha256(fetched.content).hexdigest())
+        await finish(delivery, partial(keep_media, conversation=conversation, stored=stored))
+
+    async def mark_read(self, delivery: Delivery) -> None:
+        """Blue ticks for the customer, and nothing unread on the workspace's own phone."""
+        conversation = delivery.payload["conversation_id"]
+        async with delivery.unit() as uow:
+            received = await list_latest_received(uow, conversation)
+            outbound = await get_outbound(uow, conversation, None) if received else None
+        if outbound is not None:
+            keys = [MessageKey(one, outbound.to) for one in received]
+            await self.gateway.mark_read(outbound.gateway_name, keys)
+        await finish(delivery, None)
+
+    async def wake(self, delivery: Delivery) -> None:
+        """A snooze's time has come."""
+        await finish(delivery, partial(wake_conversation, number=delivery.payload["conversation_id"]))
+
+    async def delete_media(self, delivery: Delivery) -> None:
+        """Files of a conversation that is gone; unreadable already, since their key is."""
+        for blob in delivery.payload["blobs"]:
+            await delivery.kernel.media.delete(blob)
+        await finish(delivery, None)
+
+
+def said(found: FoundMessage) -> str | None:
+    """The text of a message as the gateway keeps it."""
+    content = found.raw.get("message") or {}
+    extended = content.get("extendedTextMessage") or {}
+    text = content.get("conversation") or extended.get("text")
+    return text if isinstance(text, str) else None
+
+
+async def find_outbound(delivery: Delivery, conversation: int, message: int) -> Outbound | None:
+    """What is to be sent, unless it has gone out, failed or been deleted."""
+    async with delivery.unit() as uow:
+        row = await find_message_row(uow, message)
+        if row is None or (row.direction == "out" and (row.gateway_id is not None or row.status == "failed")):
+            return None
+        return await get_outbound(uow, conversation, row)
+
+
+async def doubt(delivery: Delivery, conversation: int, message: int) -> None:
+    """Let the inbox show that nobody knows whether it went out."""
+    async with delivery.unit() as uow:
+        await perform(uow, lambda: doubt_message(uow, conversation, message))
+
+
+async def finish(delivery: Delivery, command: Callable[[UnitOfWork], Awaitable[object]] | None) -> None:
+    """Record the result and the row's end in one transaction. A conversation deleted meanwhile needs no result."""
+    async with delivery.unit() as uow:
+
+        async def end() -> None:
+            await delivery.done(uow)
+            if command is not None:
+                await command(uow)
+
+        try:
+            await perform(uow, end)
+        except NotFound:
+            await perform(uow, lambda: delivery.done(uow))

@@ -1,0 +1,1 @@
+"""What can be done in the inbox: by members, by the gateway, by the clock."""

@@ -1,0 +1,64 @@
+"""What became of a message on its way out, and of a file on its way in."""
+
+import msgspec
+from msgspec import Struct
+
+from plixa.inbox.commands.ingest import GATEWAY, UNPARK, changes, look_up, open_parked
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import Accepted, Failed, InDoubt, MediaMissing, MediaStored
+from plixa.inbox.queries.messages import find_message_row
+from plixa.kernel.event_store import Event
+from plixa.kernel.uow import UnitOfWork
+from plixa.whatsapp import domain as gateway
+
+
+class Taken(Struct, frozen=True):
+    """The gateway's word for a message it took; ``reconciled`` when it was found there afterwards."""
+
+    gateway_id: str
+    jid: str
+    reconciled: bool = False
+
+
+async def accept_message(uow: UnitOfWork, conversation: int, message: int, taken: Taken) -> None:
+    """The gateway has it: bind its id, and apply the acknowledgements that were faster than its answer."""
+    uow.actor = GATEWAY
+    row = await find_message_row(uow, message)
+    if row is None or row.gateway_id is not None:
+        return
+    known = await look_up(uow, row.phone_instance_id, "", taken.gateway_id, [])
+    if known["message_id"] is not None:
+        return
+    async with uow.edit(Conversation, conversation) as editor:
+        editor.record(Accepted(message, taken.gateway_id, taken.jid, taken.reconciled))
+        for raw in known["parked"] or ():
+            editor.record(changes(msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact), message, uow.now, "out"))
+        if known["parked"]:
+            uow.also(UNPARK, row.phone_instance_id, taken.gateway_id)
+
+
+async def fail_message(uow: UnitOfWork, conversation: int, message: int, code: str, reason: str) -> None:
+    """It will not go out."""
+    await record(uow, conversation, Failed(message, code, reason))
+
+
+async def doubt_message(uow: UnitOfWork, conversation: int, message: int) -> None:
+    """Nobody knows whether it went out."""
+    await record(uow, conversation, InDoubt(message))
+
+
+async def keep_media(uow: UnitOfWork, conversation: int, stored: MediaStored) -> None:
+    """The file is in our own store."""
+    await record(uow, conversation, stored)
+
+
+async def miss_media(uow: UnitOfWork, conversation: int, message: int, reason: str) -> None:
+    """The file is nowhere to be had."""
+    await record(uow, conversation, MediaMissing(message, reason))
+
+
+async def record(uow: UnitOfWork, conversation: int, event: Event) -> None:
+    """One event of the gateway."""
+    uow.actor = GATEWAY
+    async with uow.edit(Conversation, conversation) as editor:
+        editor.record(event)

@@ -1,0 +1,233 @@
+"""What the gateway tells becomes events: once, in any order, and nothing is dropped.
+
+Every delivery is stored raw under its key in the transaction that makes its events. What concerns a message that has not arrived yet is
+parked and applied when it does, so that any order of deliveries ends in the same state.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from plixa.contacts.commands import Known, resolve_contact
+from plixa.inbox.commands.merging import merge_conversations
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import (
+    Accepted,
+    Acknowledged,
+    Card,
+    Content,
+    Echoed,
+    Edited,
+    Location,
+    Media,
+    Opened,
+    Reacted,
+    Received,
+    Revoked,
+)
+from plixa.kernel.editor import Editor
+from plixa.kernel.event_store import Actor, Event
+from plixa.kernel.outbox import Effect
+from plixa.kernel.tenancy import lock_of
+from plixa.kernel.uow import UnitOfWork
+from plixa.whatsapp import domain as gateway
+from plixa.whatsapp.commands.webhook import Delivered
+
+CUSTOMER = "customer"
+DEVICE = Actor("device")
+GATEWAY = Actor("gateway")
+SEEN = """INSERT INTO webhook_seen (tenant_id, instance_id, key, stream_id, payload) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (tenant_id, instance_id, key) DO NOTHING"""
+KNOWN = """SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
+    m.id AS message_id, m.conversation_id, m.direction,
+    (SELECT array_agg(fact ORDER BY received_at, key) FROM parked_update
+     WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $4) AS parked
+FROM (SELECT) AS nothing
+LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = $2 AND m.gateway_id = $4"""
+LIVE = """SELECT contact_id, id FROM inbox_conversation
+WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) AND phone_instance_id = $3 ORDER BY id"""
+PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING"""
+UNPARK = "DELETE FROM parked_update WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $3"
+IN_FLIGHT = """SELECT id FROM inbox_message WHERE tenant_id = $1 AND conversation_id = $2 AND direction = 'out' AND gateway_id IS NULL
+AND status = 'queued' AND (client_id = $3 OR ($4 AND type = $5 AND coalesce(body, '') = $6)) ORDER BY id LIMIT 1"""
+
+
+async def accept(uow: UnitOfWork, delivered: Delivered) -> None:
+    """Apply one fact of the gateway."""
+    fact = delivered.fact
+    match fact:
+        case gateway.MessageArrived():
+            await arrive(uow, delivered, fact)
+        case gateway.PeerNamed():
+            await name_peer(uow, delivered, fact.peer)
+        case gateway.Acknowledged(gateway_id=target):
+            await change_message(uow, delivered, target)
+        case (
+            gateway.Reacted(target_gateway_id=target) | gateway.Edited(target_gateway_id=target) | gateway.Revoked(target_gateway_id=target)
+        ):
+            await change_message(uow, delivered, target)
+        case _:
+            store(uow, delivered, None)
+
+
+async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArrived) -> None:
+    """A message: its contact, its conversation, the message itself and whatever was parked for it."""
+    aliases = aliases_of(fact.peer)
+    uow.actor = DEVICE if fact.from_me else Actor(CUSTOMER, name=fact.peer.name)
+    known = await look_up(uow, delivered.instance_id, delivered.key, fact.gateway_id, aliases)
+    if known["seen"]:
+        return
+    if known["message_id"] is not None:
+        store(uow, delivered, None)
+        return
+    contact = await resolve_contact(uow, aliases, fact.peer.phone, fact.peer.name)
+    number = await live_conversation(uow, contact, delivered.instance_id)
+    if number is None:
+        number = await uow.number("conversation_number")
+        opened = Opened(contact.id, delivered.instance_id, contact.phone, contact.name, fact.peer.jid)
+        async with uow.create(Conversation(number=number), contact.id) as editor:
+            editor.record(opened)
+            await add_message(uow, editor, delivered, fact, known["parked"] or [])
+        return
+    async with uow.edit(Conversation, number) as editor:
+        editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+        await add_message(uow, editor, delivered, fact, known["parked"] or [])
+
+
+async def look_up(uow: UnitOfWork, instance_id: int, key: str, gateway_id: str, aliases: list[str]) -> Any:
+    """What we know of a delivery and its message, with the message and the contact locked."""
+    names = [
+        f"{uow.tenant}/message/{instance_id}/{gateway_id}",
+        *(f"{uow.tenant}/contact/{alias}" for alias in aliases),
+    ]
+    connection = await uow.begin(*map(lock_of, names))
+    return await connection.fetchrow(KNOWN, uow.tenant, instance_id, key, gateway_id)
+
+
+async def live_conversation(uow: UnitOfWork, contact: Known, instance_id: int) -> int | None:
+    """The contact's conversation on this number, after any merge that a new alias brought about."""
+    if contact.fresh:
+        return None
+    connection = await uow.begin()
+    rows = await connection.fetch(LIVE, uow.tenant, [contact.id, *contact.absorbed], instance_id)
+    if contact.absorbed:
+        return await merge_conversations(uow, contact, instance_id)
+    return rows[0]["id"] if rows else None
+
+
+async def add_message(
+    uow: UnitOfWork,
+    editor: Editor[Conversation],
+    delivered: Delivered,
+    fact: gateway.MessageArrived,
+    parked: list[bytes],
+) -> None:
+    """The message's own event, or the acceptance of one of ours whose echo this is; then what was parked for it."""
+    sent_at = min(fact.sent_at or delivered.at, delivered.at)
+    message_id = await our_own(uow, editor, fact) if fact.from_me else None
+    if message_id is not None:
+        editor.record(Accepted(message_id, fact.gateway_id, fact.peer.jid))
+    else:
+        message_id = await uow.number("message_number")
+        place = (message_id, delivered.instance_id, fact.gateway_id, content_of(fact), sent_at)
+        editor.record(Echoed(*place) if fact.from_me else editor.state.receive(Received(*place, fact.peer.jid)))
+        if fact.media is not None:
+            payload = {"conversation_id": editor.state.number, "message_id": message_id}
+            uow.enqueue(Effect("inbox.fetch_media", str(message_id), payload))
+    for raw in parked:
+        editor.record(changes(msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact), message_id, delivered.at, None))
+    if parked:
+        uow.also(UNPARK, delivered.instance_id, fact.gateway_id)
+    store(uow, delivered, editor)
+
+
+async def our_own(uow: UnitOfWork, editor: Editor[Conversation], fact: gateway.MessageArrived) -> int | None:
+    """Our queued message whose echo this is: by the id we gave it or, sent through the gateway's API, by what it says."""
+    connection = await uow.begin()
+    found = await connection.fetchval(IN_FLIGHT, uow.tenant, editor.state.number, fact.gateway_id, fact.echo, fact.kind, fact.body or "")
+    return None if found is None else int(found)
+
+
+async def change_message(uow: UnitOfWork, delivered: Delivered, target: str) -> None:
+    """An acknowledgement, edit, revocation or reaction: applied to its message, or parked until that arrives."""
+    uow.actor = GATEWAY
+    known = await look_up(uow, delivered.instance_id, delivered.key, target, [])
+    if known["seen"]:
+        return
+    if known["message_id"] is None:
+        sealed = uow.kernel.vault.seal(msgspec.json.encode(delivered.fact), f"parked/{uow.tenant}")
+        uow.also(PARK, delivered.instance_id, target, delivered.key, sealed, delivered.at)
+        store(uow, delivered, None)
+        return
+    async with uow.edit(Conversation, known["conversation_id"]) as editor:
+        editor.record(changes(delivered.fact, known["message_id"], delivered.at, known["direction"]))
+        store(uow, delivered, editor)
+
+
+def changes(fact: gateway.Fact, message_id: int, at: datetime, direction: str | None) -> Iterator[Event]:
+    """What a fact about a message means for it. The customer's own messages have no acknowledgements."""
+    match fact:
+        case gateway.Acknowledged() if direction != "in" and fact.from_me is not False:
+            yield Acknowledged(message_id, fact.status, fact.error)
+        case gateway.Edited():
+            yield Edited(message_id, fact.body, fact.at or at)
+        case gateway.Revoked():
+            yield Revoked(message_id)
+        case gateway.Reacted():
+            yield Reacted(message_id, "device" if fact.from_me else CUSTOMER, fact.at or at, fact.emoji)
+
+
+async def name_peer(uow: UnitOfWork, delivered: Delivered, peer: gateway.Peer) -> None:
+    """The gateway's address book: names what is unnamed and binds a LID to its phone, of contacts we already have."""
+    aliases = aliases_of(peer)
+    uow.actor = GATEWAY
+    connection = await uow.begin(*(lock_of(f"{uow.tenant}/contact/{alias}") for alias in aliases))
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM contact_alias WHERE tenant_id = $1 AND value = ANY($2::text[]))",
+        uow.tenant,
+        aliases,
+    ):
+        return
+    contact = await resolve_contact(uow, aliases, peer.phone, peer.name)
+    number = await live_conversation(uow, contact, delivered.instance_id)
+    if number is not None and contact.learned:
+        async with uow.edit(Conversation, number) as editor:
+            editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+
+
+def aliases_of(peer: gateway.Peer) -> list[str]:
+    """The addresses by which a contact is known, in one form each."""
+    phone = [f"phone:{gateway.canonical_phone(peer.phone)}"] if peer.phone else []
+    return phone + ([f"lid:{peer.lid}"] if peer.lid else [])
+
+
+def content_of(fact: gateway.MessageArrived) -> Content:
+    """What the message says, in the inbox's words."""
+    media, location = fact.media, fact.location
+    return Content(
+        fact.kind,
+        fact.body or None,
+        msgspec.convert(msgspec.structs.asdict(media), Media) if media is not None else None,
+        Location(location.latitude, location.longitude, location.name, location.address) if location is not None else None,
+        [Card(card.name or card.phone or "", card.phone) for card in fact.contacts] or None,
+        quoted_gateway_id=fact.quoted_gateway_id,
+        forwarded=fact.forwarded,
+        unsupported_kind=fact.unsupported_kind,
+    )
+
+
+def store(uow: UnitOfWork, delivered: Delivered, editor: Editor[Conversation] | None) -> None:
+    """Keep the delivery with this commit: under its stream's key, so that it is erased with it, or under the master key."""
+    if editor is not None:
+        uow.also(SEEN, delivered.instance_id, delivered.key, editor.stream, editor.encrypt(delivered.raw))
+    else:
+        sealed = uow.kernel.vault.seal(delivered.raw, f"webhook_seen/{uow.tenant}/{delivered.key}")
+        uow.also(SEEN, delivered.instance_id, delivered.key, None, sealed)
+
+
+def open_parked(uow: UnitOfWork, sealed: bytes) -> bytes:
+    """A parked fact as JSON."""
+    return uow.kernel.vault.open(sealed, f"parked/{uow.tenant}")

@@ -1,0 +1,45 @@
+"""Two contacts turned out to be one: their conversations on each number become one, with every message of both."""
+
+from collections import defaultdict
+
+from plixa.contacts.commands import Known
+from plixa.inbox.domain.conversation import Conversation, Status
+from plixa.inbox.domain.events import Absorbed, Merged
+from plixa.inbox.queries.conversations import get_last_seen
+from plixa.kernel.uow import UnitOfWork
+
+EVERYWHERE = """SELECT contact_id, id, phone_instance_id FROM inbox_conversation
+WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) ORDER BY id"""
+
+
+async def merge_conversations(uow: UnitOfWork, contact: Known, instance_id: int) -> int | None:
+    """Make one conversation a number of all that ``contact`` and those it absorbed have; answers the one on ``instance_id``."""
+    connection = await uow.begin()
+    groups: dict[int, list[tuple[bool, int]]] = defaultdict(list)
+    for row in await connection.fetch(EVERYWHERE, uow.tenant, [contact.id, *contact.absorbed]):
+        groups[row["phone_instance_id"]].append((row["contact_id"] != contact.id, row["id"]))
+        async with uow.edit(Conversation, row["id"]):
+            """Take every stream's lock in the order of their ids."""
+    kept: dict[int, int] = {}
+    for number, conversations in groups.items():
+        winner, *losers = [conversation for _, conversation in sorted(conversations)]
+        kept[number] = winner
+        for loser in losers:
+            await absorb(uow, winner, loser)
+        async with uow.edit(Conversation, winner) as editor:
+            editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+    return kept.get(instance_id)
+
+
+async def absorb(uow: UnitOfWork, winner: int, loser: int) -> None:
+    """Everything of ``loser`` goes on in ``winner``; an open one keeps the other open."""
+    last = await get_last_seen(uow, loser)
+    async with uow.edit(Conversation, loser) as other:
+        before = other.state
+        other.record(Merged(winner))
+    async with uow.edit(Conversation, winner) as editor:
+        if before.status is Status.OPEN:
+            editor.record(editor.state.reopen("message"))
+        for label in sorted(before.labels):
+            editor.record(editor.state.label(label))
+        editor.record(Absorbed(loser, before.unread, last))

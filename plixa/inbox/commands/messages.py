@@ -1,0 +1,101 @@
+"""What members write: text, notes, files and voice notes."""
+
+import secrets
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import Author, Content, Media, NoteAdded, Queued
+from plixa.inbox.queries.conversations import refuse_hidden
+from plixa.inbox.queries.messages import find_message_row
+from plixa.kernel.editor import Editor
+from plixa.kernel.errors import Invalid, NotFound, PayloadTooLarge
+from plixa.kernel.media import LARGEST, sniff
+from plixa.kernel.outbox import Effect
+from plixa.kernel.uow import UnitOfWork
+from plixa.whatsapp.queries import refuse_disconnected
+
+KINDS = {"image": "image", "video": "video", "audio": "audio"}
+"""What a MIME type's first half makes a message; everything else is a document."""
+
+
+class SendMessage(Struct, frozen=True):
+    """``text`` goes to the customer, ``note`` never does; the quoted message is of the same conversation."""
+
+    body: Annotated[str, Meta(max_length=4096)]
+    type: Literal["text", "note"] = "text"
+    quoted_message_id: int | None = None
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    """A file to send; ``seconds`` and ``waveform`` (0–255) describe a voice note."""
+
+    content: bytes
+    filename: str | None
+    caption: str | None
+    voice: bool
+    seconds: int | None
+    waveform: list[int] | None
+
+
+async def send_message(uow: UnitOfWork, number: int, data: SendMessage) -> int:
+    """Answer, or keep a note; answers the message's id."""
+    if not data.body.strip():
+        raise Invalid.field("body", "Write something.")
+    async with uow.edit(Conversation, number) as editor:
+        refuse_hidden(uow, editor.state.assigned_user_id)
+        if data.quoted_message_id is not None:
+            await refuse_foreign_quote(uow, number, data.quoted_message_id)
+        content = Content(data.type, data.body, quoted_id=data.quoted_message_id)
+        if data.type == "text":
+            return await queue(uow, editor, content)
+        message_id = await uow.number("message_number")
+        editor.record(NoteAdded(message_id, content, author_of(uow)))
+        return message_id
+
+
+async def send_media(uow: UnitOfWork, number: int, upload: Upload) -> int:
+    """Send a file; what it is, its content tells. Answers the message's id."""
+    if len(upload.content) > LARGEST:
+        raise PayloadTooLarge("A file may be 16 MB at most.")
+    if not upload.content:
+        raise Invalid.field("file", "The file is empty.")
+    mime = sniff(upload.content)
+    kind = KINDS.get(mime.partition("/")[0], "document")
+    if upload.voice and kind not in ("audio", "video"):
+        raise Invalid.field("voice", "A voice note needs an audio file.")
+    async with uow.edit(Conversation, number) as editor:
+        refuse_hidden(uow, editor.state.assigned_user_id)
+        blob = await uow.kernel.media.put(uow.tenant, upload.content, editor.key)
+        media = Media(mime, upload.filename, len(upload.content), upload.seconds, upload.waveform, state="stored", blob=blob)
+        return await queue(uow, editor, Content("voice" if upload.voice else kind, upload.caption or None, media))
+
+
+async def queue(uow: UnitOfWork, editor: Editor[Conversation], content: Content) -> int:
+    """Put an outgoing message into the conversation and the outbox, reopening what was closed."""
+    state = editor.state
+    await refuse_disconnected(uow, state.instance_id)
+    message_id = await uow.number("message_number")
+    editor.record(state.reopen())
+    editor.record(Queued(message_id, state.instance_id, content, author_of(uow), client_id()))
+    payload = {"conversation_id": state.number, "message_id": message_id}
+    uow.enqueue(Effect("inbox.send", str(message_id), payload, order=f"conversation/{state.number}"))
+    return message_id
+
+
+async def refuse_foreign_quote(uow: UnitOfWork, number: int, message: int) -> None:
+    """Raises NotFound unless the message is of this conversation."""
+    row = await find_message_row(uow, message)
+    if row is None or row.conversation_id != number:
+        raise NotFound("There is no such message in this conversation.")
+
+
+def author_of(uow: UnitOfWork) -> Author:
+    """The acting member as an author."""
+    return Author("user" if uow.actor.type == "member" else "api", uow.actor.id, uow.actor.name)
+
+
+def client_id() -> str:
+    """Our own WhatsApp message id, which gateways from 2.4 on keep: ``3EB0`` and 18 hexadecimal digits."""
+    return f"3EB0{secrets.token_hex(9).upper()}"

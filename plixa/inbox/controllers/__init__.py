@@ -1,0 +1,1 @@
+"""The inbox's operations under ``/v1/conversations`` and ``/v1/realtime``."""

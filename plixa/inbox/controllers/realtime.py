@@ -1,0 +1,32 @@
+"""The live feed: every change the member may see, as it happens."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from litestar import Request
+from litestar.params import HeaderParameter
+from litestar.response import Stream
+
+from plixa.inbox.queries.realtime import render
+from plixa.kernel.auth import Access, Principal
+from plixa.kernel.errors import Forbidden, Unauthenticated
+from plixa.kernel.http import Caller, get
+from plixa.kernel.realtime import event_stream
+
+LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
+
+
+@get("/realtime", access=Access.MEMBER, ability="read", tags=["Realtime"], media_type="text/event-stream")
+async def realtime(request: Request[Any, Any, Any], caller: Caller, last_event_id: LastEventId = None) -> Stream:
+    """Follow the inbox live as server-sent events; reconnect with ``Last-Event-ID`` and nothing is lost or repeated."""
+    state = request.app.state
+
+    async def alive() -> bool:
+        try:
+            now: Principal = await state.gatekeeper.principal(request.headers.get("authorization"))
+        except (Unauthenticated, Forbidden):
+            return False
+        return now.tenant_status == caller.tenant_status and now.restricted == caller.restricted and now.role == caller.role
+
+    see = partial(render, state.kernel, caller)
+    return event_stream(state.feed.follow(caller.tenant, last_event_id, see, alive))

@@ -1,0 +1,96 @@
+"""What happened, and how it was: a conversation's stream decoded, and its views folded up to an instant."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import Absorbed
+from plixa.inbox.queries.conversations import ConversationView, refuse_hidden, view_row
+from plixa.inbox.queries.messages import MessageView, QuotedView, Span, refuse_hidden_conversation, row_view
+from plixa.kernel.cursor import decode, encode
+from plixa.kernel.envelope import Page
+from plixa.kernel.errors import NotFound
+from plixa.kernel.event_store import Actor, Recorded, stream_id
+from plixa.kernel.log import Log
+from plixa.kernel.projection import Rows
+from plixa.kernel.uow import UnitOfWork
+from projections.inbox import inbox
+from projections.messages import MessageRow, messages
+
+
+class EventView(Struct, frozen=True):
+    """One event: its place in the tenant's log and in its stream, what it says, who caused it and when."""
+
+    position: int
+    version: int
+    type: str
+    at: datetime
+    actor: Actor
+    request_id: str
+    data: dict[str, Any]
+
+
+async def list_events(uow: UnitOfWork, number: int, cursor: str | None, limit: int) -> tuple[list[EventView], Page]:
+    """A conversation's stream, newest first."""
+    await refuse_hidden_conversation(uow, number)
+    before = decode(cursor, (int,))[0] if cursor else 2**31 - 1
+    log = Log(await uow.connection(), uow.kernel.vault, uow.tenant)
+    facts = await log.tail(stream_id(Conversation.KIND, number), before, limit + 1)
+    shown = [event_view(fact) for fact in facts[:limit]]
+    return shown, Page(encode((shown[-1].version,)) if len(facts) > limit else None, limit)
+
+
+def event_view(fact: Recorded) -> EventView:
+    """An event as the API shows it."""
+    data: dict[str, Any] = msgspec.to_builtins(fact.event)
+    return EventView(fact.position, fact.version, fact.event.TOPIC, fact.at, fact.actor, fact.request_id, data)
+
+
+async def get_conversation_as_of(uow: UnitOfWork, number: int, moment: datetime) -> ConversationView:
+    """The conversation as it was; raises NotFound before its first event."""
+    await refuse_hidden_conversation(uow, number)
+    rows = Rows(inbox)
+    for fact in await facts_until(uow, number, moment):
+        rows.fold(fact)
+    row = rows.now.get(number)
+    if row is None:
+        raise NotFound
+    refuse_hidden(uow, row.assigned_user_id)
+    return await view_row(uow, row, moment)
+
+
+async def list_messages_as_of(uow: UnitOfWork, number: int, moment: datetime, span: Span) -> tuple[list[MessageView], Page]:
+    """The messages as they were, newest first."""
+    await refuse_hidden_conversation(uow, number)
+    facts = await facts_until(uow, number, moment)
+    for absorbed in [fact.event.conversation_id for fact in facts if isinstance(fact.event, Absorbed)]:
+        facts += await facts_until(uow, absorbed, moment)
+    rows = Rows(messages)
+    for fact in sorted(facts, key=lambda one: one.position):
+        rows.fold(fact)
+    if not facts:
+        raise NotFound
+    thread = sorted((row for row in rows.now.values() if row is not None), key=lambda row: (row.sent_at, row.id), reverse=True)
+    if span.cursor is not None:
+        edge = decode(span.cursor, (datetime, int))
+        thread = [row for row in thread if (row.sent_at, row.id) < edge]
+    shown = thread[: span.limit]
+    views = [row_view(row, quoted_by(row, thread)) for row in shown]
+    return views, Page(encode((shown[-1].sent_at, shown[-1].id)) if len(thread) > span.limit else None, span.limit)
+
+
+async def facts_until(uow: UnitOfWork, number: int, moment: datetime) -> list[Recorded]:
+    """A conversation's events up to and including an instant."""
+    log = Log(await uow.connection(), uow.kernel.vault, uow.tenant)
+    return await log.stream(stream_id(Conversation.KIND, number), moment)
+
+
+def quoted_by(row: MessageRow, thread: list[MessageRow]) -> QuotedView | None:
+    """The message another one answers, as it was."""
+    for other in thread if row.quoted_id or row.quoted_gateway_id else ():
+        if other.id == row.quoted_id or (row.quoted_gateway_id is not None and other.gateway_id == row.quoted_gateway_id):
+            return QuotedView(other.id, other.body, other.type)
+    return None

@@ -1,0 +1,171 @@
+"""Tokens and who may call: every operation declares its ``Access``, and a caller is one ``Principal``.
+
+A token is shown once as ``<id>|<prefix><40 base62><6 base62 of CRC-32>``; only its SHA-256 is stored. The checksum lets secret
+scanners, and us, refuse a typo without asking the database.
+"""
+
+import secrets
+import string
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from msgspec import Struct
+
+from plixa.kernel.errors import Forbidden, PlixaError, Unauthenticated
+
+BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+SECRET = 40
+CHECKSUM = 6
+CACHE_SECONDS = 0.5
+"""How long a process trusts what it read of a token: revocation takes effect within a second everywhere."""
+CACHE_SIZE = 10_000
+
+
+class Access(Enum):
+    """Who may call an operation."""
+
+    PUBLIC = "public"
+    MEMBER = "member"
+    OWNER = "owner"
+    STAFF = "staff"
+    GATEWAY = "gateway"
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Who calls: a member of a workspace, through the panel (``panel``) or an API token (``api``), or Plixa's staff."""
+
+    kind: str
+    token_id: int
+    tenant: int
+    user_id: int
+    name: str
+    role: str
+    abilities: frozenset[str] = frozenset()
+    features: frozenset[str] = frozenset()
+    tenant_status: str = "active"
+    restricted: bool = False
+
+    @property
+    def scope(self) -> str:
+        """Within what idempotency keys are unique."""
+        return f"{self.kind}/{self.token_id}"
+
+
+Authenticate = Callable[[int, bytes], Awaitable[Principal | None]]
+"""Finds the principal of a token by its id and the SHA-256 of its secret."""
+
+
+class TokenAbilityRequired(PlixaError):
+    code = "TOKEN_ABILITY_REQUIRED"
+    status = 403
+    default = "This token does not have the ability this needs."
+
+
+class PlanRequired(PlixaError):
+    code = "PLAN_REQUIRED"
+    status = 403
+    default = "Your plan does not include this."
+
+
+class WorkspaceSuspended(PlixaError):
+    code = "WORKSPACE_SUSPENDED"
+    status = 403
+    default = "This workspace is suspended. Please contact support."
+
+
+def base62(number: int, width: int) -> str:
+    """The number in ``width`` base-62 digits."""
+    digits = ""
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits = BASE62[digit] + digits
+    return digits
+
+
+def mint(prefix: str) -> str:
+    """A new secret: the prefix, 238 random bits, a checksum."""
+    secret = "".join(secrets.choice(BASE62) for _ in range(SECRET))
+    return f"{prefix}{secret}{base62(zlib.crc32(secret.encode()), CHECKSUM)}"
+
+
+def hashed(secret: str) -> bytes:
+    """What is stored of a secret."""
+    return sha256(secret.encode()).digest()
+
+
+def parse_bearer(header: str | None) -> tuple[int, str] | None:
+    """Token id and secret of an ``Authorization`` header, or None where it cannot be one of ours."""
+    if header is None or len(header) > 200 or not header.isascii() or not header.startswith("Bearer "):
+        return None
+    number, bar, secret = header[7:].partition("|")
+    if not bar or not number.isdigit() or len(number) > 15:
+        return None
+    random, checksum = secret[-SECRET - CHECKSUM : -CHECKSUM], secret[-CHECKSUM:]
+    if len(random) != SECRET or base62(zlib.crc32(random.encode()), CHECKSUM) != checksum:
+        return None
+    return int(number), secret
+
+
+class Gatekeeper:
+    """Who a token belongs to, remembered for half a second."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+        self._known: dict[bytes, tuple[float, Principal]] = {}
+
+    async def principal(self, header: str | None) -> Principal:
+        """The caller; raises Unauthenticated."""
+        token = parse_bearer(header)
+        if token is None:
+            raise Unauthenticated
+        number, secret = token
+        digest = hashed(f"{number}|{secret}")
+        known = self._known.get(digest)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        principal = await self._authenticate(number, hashed(secret))
+        if principal is None:
+            self._known.pop(digest, None)
+            raise Unauthenticated
+        if len(self._known) >= CACHE_SIZE:
+            self._known.clear()
+        self._known[digest] = (time.monotonic() + CACHE_SECONDS, principal)
+        return principal
+
+    def forget(self) -> None:
+        """Trust nothing remembered: a token was just revoked here."""
+        self._known.clear()
+
+
+async def enforce_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The one guard of ``/v1``: what an operation does not declare is refused."""
+    access = handler.opt.get("access")
+    if access in (Access.PUBLIC, Access.GATEWAY):
+        return
+    principal = await connection.app.state.gatekeeper.principal(connection.headers.get("authorization"))
+    connection.scope["state"]["principal"] = principal
+    refuse = refusal(principal, access, handler)
+    if refuse is not None:
+        raise refuse
+
+
+def refusal(principal: Principal, access: Access | None, handler: BaseRouteHandler) -> PlixaError | None:
+    """Why the caller may not, or None."""
+    if principal.tenant_status == "suspended":
+        return WorkspaceSuspended()
+    feature = handler.opt.get("feature")
+    if principal.kind == "api" and handler.opt.get("ability") not in principal.abilities:
+        return TokenAbilityRequired()
+    if principal.kind not in ("api", "panel") or access not in (Access.MEMBER, Access.OWNER):
+        return Forbidden()
+    if access is Access.OWNER and principal.role != "owner":
+        return Forbidden("Only the owner of the workspace can do this.")
+    if feature is not None and feature not in principal.features:
+        return PlanRequired(details={"feature": feature})
+    return None

@@ -1,0 +1,203 @@
+"""The event store: what an event and an aggregate are, and how streams are written, read and proven.
+
+The library's domain vocabulary (topics, class versions with upcasting, Mapper, StoredEvent, Cipher) over our own asynchronous
+recorder, which shares the transaction of the command. Every tenant has one log: ``position`` is dense, handed out by the tenant's
+row in ``log_head``, and every event's hash covers its predecessor's.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, ClassVar, Self, TypeVar
+from uuid import UUID, uuid5
+
+import msgspec
+from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
+from eventsourcing.utils import get_topic, resolve_topic
+from msgspec import Struct
+
+from plixa.kernel.crypto import StreamCipher
+
+STREAMS = UUID("6f1d0b52-6e7a-5c55-9a53-2f6f5d1a7c11")
+GENESIS = bytes(32)
+SNAPSHOT_EVERY = 100
+
+E = TypeVar("E", bound="Event")
+A = TypeVar("A", bound="Aggregate")
+
+
+class Actor(Struct, frozen=True, omit_defaults=True):
+    """Who did it: ``member``, ``token``, ``staff``, ``device`` (the owner's own phone), ``customer``, ``gateway`` or ``system``."""
+
+    type: str
+    id: int | None = None
+    name: str | None = None
+
+
+SYSTEM = Actor("system")
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """A fact that happened in one stream. Plain types only; ``TOPIC`` is its name for ever."""
+
+    TOPIC: ClassVar[str] = ""
+    class_version: ClassVar[int] = 1
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.TOPIC:
+            get_topic(cls)
+
+
+class Recorded(Struct, frozen=True):
+    """An event with its place and circumstances. ``position`` is 0 until it is appended."""
+
+    stream_id: UUID
+    number: int
+    version: int
+    event: Event
+    at: datetime
+    actor: Actor
+    request_id: str
+    tenant: int
+    position: int = 0
+
+
+Fold = Callable[[Any, Any], Any]
+
+
+class Aggregate(Struct, frozen=True):
+    """State folded from a stream. Decisions are methods that return events; ``when`` registers how an event changes the state."""
+
+    KIND: ClassVar[str] = ""
+    folds: ClassVar[dict[type[Event], Fold]] = {}
+    number: int = 0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.folds = {}
+
+    @classmethod
+    def when(cls, *events: type[Event]) -> Callable[[Callable[[Self, E], Self]], Callable[[Self, E], Self]]:
+        """The decorated function answers the state after any of ``events``. It never refuses."""
+
+        def register(fold: Callable[[Self, E], Self]) -> Callable[[Self, E], Self]:
+            cls.folds.update(dict.fromkeys(events, fold))
+            return fold
+
+        return register
+
+    def evolve(self, event: Event) -> Self:
+        """The state after ``event``; events that do not concern the decision leave it as it is."""
+        fold = self.folds.get(type(event))
+        return self if fold is None else fold(self, event)
+
+
+def stream_id(kind: str, number: int) -> UUID:
+    """The stream of one aggregate, e.g. ``conversation/42``."""
+    return uuid5(STREAMS, f"{kind}/{number}")
+
+
+def stream_lock(stream: UUID) -> int:
+    """The advisory lock, a signed 64-bit number, under which one stream is edited."""
+    return int.from_bytes(stream.bytes[:8], "big", signed=True)
+
+
+class EventTranscoder(Transcoder):
+    """msgspec JSON."""
+
+    def encode(self, obj: Any) -> bytes:
+        return msgspec.json.encode(obj)
+
+    def decode(self, data: bytes) -> Any:
+        return msgspec.json.decode(data)
+
+
+@lru_cache(maxsize=1024)
+def decoder(cls: type[Event]) -> "msgspec.json.Decoder[Event]":
+    """A reusable decoder of one event class."""
+    return msgspec.json.Decoder(cls)
+
+
+class EventMapper(Mapper[UUID]):
+    """The library's mapper for our struct events: msgspec JSON under the stream's cipher, upcast where the class has moved on."""
+
+    cipher: StreamCipher
+
+    def __init__(self, data_key: bytes) -> None:
+        super().__init__(EventTranscoder(), cipher=StreamCipher(key=data_key))
+
+    def seal(self, stream: UUID, version: int, event: Event) -> StoredEvent:
+        """The stored form of ``event``."""
+        state = self.transcoder.encode(event)
+        if event.class_version > 1:
+            state = self.transcoder.encode({**msgspec.to_builtins(event), "class_version": event.class_version})
+        return StoredEvent(stream, version, get_topic(type(event)), self.cipher.encrypt(state))
+
+    def open(self, topic: str, payload: bytes) -> Event:
+        """The event of a stored payload, in the newest version of its class."""
+        cls: type[Event] = resolve_topic(topic)
+        state = self.cipher.decrypt(payload)
+        if cls.class_version == 1:
+            return decoder(cls).decode(state)
+        fields = self.transcoder.decode(state)
+        for version in range(fields.pop("class_version", 1), cls.class_version):
+            getattr(cls, f"upcast_v{version}_v{version + 1}")(fields)
+        return msgspec.convert(fields, cls)
+
+    def seal_state(self, state: Aggregate) -> bytes:
+        """A snapshot's payload."""
+        return self.cipher.encrypt(self.transcoder.encode(state))
+
+    def open_state(self, cls: type[A], payload: bytes) -> A:
+        """The aggregate of a snapshot's payload."""
+        return msgspec.json.decode(self.cipher.decrypt(payload), type=cls)
+
+
+def digest(tenant: int, stored: StoredEvent, at: datetime, actor: bytes, request_id: str) -> bytes:
+    """SHA-256 over everything an event says, every part preceded by its length (4 bytes, big endian).
+
+    The chain is ``hash = SHA-256(previous hash || position as 8 bytes || digest)``, starting from 32 zero bytes.
+    """
+    sha = sha256()
+    instant = round(at.timestamp() * 1_000_000)
+    place = f"{tenant}|{stored.originator_id}|{stored.originator_version}|{stored.topic}|{instant}|{request_id}"
+    for part in (place.encode(), actor, stored.state):
+        sha.update(len(part).to_bytes(4, "big"))
+        sha.update(part)
+    return sha.digest()
+
+
+def link(previous: bytes, position: int, event_digest: bytes) -> bytes:
+    """The next hash of the chain."""
+    return sha256(previous + position.to_bytes(8, "big") + event_digest).digest()
+
+
+def canonical(actor: Actor) -> bytes:
+    """The actor as it is hashed: JSON with sorted keys."""
+    return msgspec.json.encode(actor, order="sorted")
+
+
+LOAD = """
+SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.versions, e.topics, e.payloads
+FROM stream_key k
+LEFT JOIN LATERAL (
+    SELECT version, payload FROM snapshot WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id
+    ORDER BY version DESC LIMIT 1
+) s ON true
+CROSS JOIN LATERAL (
+    SELECT array_agg(version ORDER BY version) AS versions, array_agg(topic ORDER BY version) AS topics,
+           array_agg(payload ORDER BY version) AS payloads
+    FROM event WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND version > coalesce(s.version, 0)
+) e
+WHERE k.tenant_id = $1 AND k.stream_id = $2
+"""
+"""One stream in one round trip: its key, its newest snapshot and the events after it."""
+
+
+def replay(state: A, events: Iterable[Event]) -> A:
+    """The state after ``events``."""
+    for event in events:
+        state = state.evolve(event)
+    return state

@@ -1,0 +1,156 @@
+"""Routes: ``get post put patch delete`` as Litestar's, with ``access=`` to be stated, one unit of work a request, one transaction a command.
+
+A mutating handler runs, its answer is encoded, everything is committed, and only then is the answer sent. A command that lost a race
+runs again from its start. A handler's ``uow`` is closed when it returns.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from http import HTTPMethod
+from typing import Any, TypeVar, cast
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar import delete as litestar_delete
+from litestar import get as litestar_get
+from litestar import patch as litestar_patch
+from litestar import post as litestar_post
+from litestar import put as litestar_put
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.handlers.base import BaseRouteHandler
+from litestar.routes import HTTPRoute
+
+from plixa.kernel.auth import Access, Principal
+from plixa.kernel.event_store import Actor
+from plixa.kernel.idempotency import Answer, IdempotencyKey, read_key
+from plixa.kernel.requests import current_request_id
+from plixa.kernel.uow import Kernel, UnitOfWork, perform
+
+H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
+Handler = Callable[..., Awaitable[Any]]
+
+Uow = NamedDependency[UnitOfWork]
+Caller = NamedDependency[Principal]
+Machinery = NamedDependency[Kernel]
+
+JSON = "application/json"
+ACTORS = {"panel": "member", "api": "token", "staff": "staff"}
+
+
+class Undeclared(Exception):
+    """An operation under ``/v1`` does not say who may call it; the start is refused."""
+
+
+def provide_kernel(request: Request[Any, Any, Any]) -> Kernel:
+    """The process's kernel."""
+    return cast("Kernel", request.app.state.kernel)
+
+
+def provide_caller(request: Request[Any, Any, Any]) -> Principal:
+    """Who calls."""
+    return cast("Principal", request.scope["state"]["principal"])
+
+
+def provide_uow(request: Request[Any, Any, Any]) -> UnitOfWork:
+    """The request's unit of work, for the caller's tenant."""
+    principal: Principal = request.scope["state"]["principal"]
+    actor = Actor(ACTORS[principal.kind], principal.user_id, principal.name)
+    uow: UnitOfWork = request.app.state.kernel.unit(principal.tenant, actor, current_request_id())
+    uow.idempotency = request.scope["state"].get("idempotency")
+    uow.principal = principal
+    return uow
+
+
+async def remember_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: take the idempotency key of a POST before its body is consumed."""
+    header = connection.headers.get("idempotency-key")
+    principal = connection.scope["state"].get("principal")
+    if header is None or principal is None or connection.scope.get("method") != HTTPMethod.POST:
+        return
+    request = cast("Request[Any, Any, Any]", connection)
+    place = f"{request.method} {request.url.path}?{request.url.query} ".encode()
+    connection.scope["state"]["idempotency"] = read_key(principal.scope, header, place + await request.body())
+
+
+def reading(handler: Handler) -> Handler:
+    """A query: its unit of work ends with it."""
+
+    @wraps(handler)
+    async def run(*arguments: Any, **named: Any) -> Any:
+        uow: UnitOfWork | None = named.get("uow")
+        try:
+            result = await handler(*arguments, **named)
+        finally:
+            if uow is not None:
+                uow.close()
+        return result if isinstance(result, Response) else Response(msgspec.json.encode(result), media_type=JSON)
+
+    return run
+
+
+def committing(status: int) -> Callable[[Handler], Handler]:
+    """A command: run, encode, commit, then answer."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def run(*arguments: Any, **named: Any) -> Any:
+            uow: UnitOfWork | None = named.get("uow")
+            if uow is None:
+                return await handler(*arguments, **named)
+
+            async def attempt() -> Answer:
+                return await answer(uow, status, lambda: handler(*arguments, **named))
+
+            try:
+                result = await perform(uow, attempt)
+            finally:
+                uow.close()
+            headers = {"X-Plixa-Position": str(uow.position)} if uow.position else None
+            return Response(result.body, status_code=result.status, media_type=JSON, headers=headers)
+
+        return run
+
+    return decorate
+
+
+async def answer(uow: UnitOfWork, status: int, handler: Callable[[], Awaitable[Any]]) -> Answer:
+    """The kept answer of a repeated request, or a new one, kept with the commit where the caller gave a key."""
+    key: IdempotencyKey | None = uow.idempotency
+    kept = await key.find(await uow.begin(), uow.tenant) if key is not None else None
+    if kept is not None:
+        return kept
+    result = await handler()
+    fresh = Answer(status, b"" if result is None else msgspec.json.encode(result))
+    if key is not None:
+        uow.also(*key.keeping(fresh))
+    return fresh
+
+
+def _route(litestar_route: Callable[..., Any], method: HTTPMethod, default_status: int) -> Callable[..., Callable[[H], Any]]:
+    def declare(path: str | None = None, *, access: Access, status_code: int | None = None, **options: Any) -> Callable[[H], Any]:
+        """``ability=`` names what an API token needs, ``feature=`` what the plan must include."""
+        status = status_code or default_status
+        wrap = reading if method is HTTPMethod.GET else committing(status)
+
+        def decorate(handler: H) -> Any:
+            return litestar_route(path, access=access, status_code=status, **options)(wrap(handler))
+
+        return decorate
+
+    return declare
+
+
+get = _route(litestar_get, HTTPMethod.GET, 200)
+post = _route(litestar_post, HTTPMethod.POST, 201)
+put = _route(litestar_put, HTTPMethod.PUT, 200)
+patch = _route(litestar_patch, HTTPMethod.PATCH, 200)
+delete = _route(litestar_delete, HTTPMethod.DELETE, 204)
+
+
+def refuse_undeclared(app: Litestar) -> None:
+    """Stop the start when an operation under ``/v1`` does not declare its access."""
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) and route.path.startswith("/v1") else ():
+            if "OPTIONS" not in handler.http_methods and not isinstance(handler.opt.get("access"), Access):
+                raise Undeclared(f"{sorted(handler.http_methods)} {route.path} does not declare who may call it.")

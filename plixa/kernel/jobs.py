@@ -1,0 +1,95 @@
+"""From the outbox to the workers, and the housekeeping that nobody asks for.
+
+Redis only carries the ids of what is due. The relay, in every worker, finds due rows when it is woken and once a second besides: what
+Redis forgot, or a dead worker held, it brings again.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import asyncpg
+import dramatiq
+from redis.exceptions import RedisError
+
+from plixa.kernel.assembly import Machinery
+from plixa.kernel.delivery import DUE, Handler, deliver
+from plixa.kernel.errors import Unavailable
+from plixa.kernel.settings import Settings
+from plixa.kernel.uow import Kernel
+
+log = logging.getLogger(__name__)
+
+QUEUES = {"inbox.send": "send"}
+"""Messages to customers wait for nothing else; every other effect is in ``effects``."""
+BATCH = 200
+POLL_SECONDS = 1.0
+LEADER = 7_402_912
+"""The advisory lock of the one scheduler that leads."""
+PRUNING = {
+    "DELETE FROM idempotency_key WHERE created_at < now() - make_interval(hours => $1)": "idempotency_hours",
+    "DELETE FROM outbox WHERE state = 'done' AND done_at < now() - make_interval(days => $1)": "outbox_days",
+    "DELETE FROM webhook_seen WHERE received_at < now() - make_interval(days => $1)": "webhook_days",
+    "DELETE FROM parked_update WHERE received_at < now() - make_interval(days => $1)": "webhook_days",
+}
+"""What is no history, and the setting that says how long it is kept."""
+
+
+def declare(broker: dramatiq.Broker, kernel: Kernel, handlers: dict[str, Handler]) -> "dramatiq.Actor[..., None]":
+    """The one actor: it claims a row of the outbox and does its effect. Trying again is the outbox's own business."""
+
+    async def deliver_row(tenant: int, number: int) -> None:
+        await deliver(kernel, handlers, tenant, number)
+
+    for queue in ("send", "effects"):
+        broker.declare_queue(queue)
+    make = dramatiq.actor(actor_name="outbox.deliver", broker=broker, queue_name="effects", max_retries=0)
+    return make(deliver_row)
+
+
+async def relay(machinery: Machinery, actor: "dramatiq.Actor[..., None]") -> None:
+    """Bring what is due to the workers, until cancelled."""
+    while True:
+        try:
+            async with machinery.kernel.system.connection() as connection:
+                rows = await connection.fetch(DUE, BATCH)
+            if rows:
+                await asyncio.to_thread(enqueue, actor, rows)
+            if len(rows) == BATCH:
+                continue
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, Unavailable) as error:
+            log.warning("The relay waits for its servers: %r", error)
+            await asyncio.sleep(POLL_SECONDS)
+        await machinery.listener.wait(0, POLL_SECONDS)
+
+
+def enqueue(actor: "dramatiq.Actor[..., None]", rows: list[Any]) -> None:
+    """Tell the workers of due rows."""
+    for row in rows:
+        message = actor.message_with_options(args=(row["tenant_id"], row["id"]))
+        actor.broker.enqueue(message.copy(queue_name=QUEUES.get(row["kind"], "effects")))
+
+
+async def keep_house(kernel: Kernel, settings: Settings) -> None:
+    """Prune what has been kept long enough, while leading; any number may run, the others wait."""
+    while True:
+        try:
+            async with kernel.system.connection() as connection:
+                await lead(connection, settings)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Unavailable) as error:
+            log.warning("The scheduler lost its database: %r", error)
+        await asyncio.sleep(POLL_SECONDS * 5)
+
+
+async def lead(connection: "asyncpg.Connection[Any]", settings: Settings) -> None:
+    """Hold the lease, which is a lock of this connection, and run what is due for as long as it holds."""
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER):
+        return
+    try:
+        while True:
+            for statement, setting in PRUNING.items():
+                await connection.execute(statement, getattr(settings.retention, setting), timeout=600)
+            await asyncio.sleep(settings.schedules["prune"])
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", LEADER)

@@ -1,0 +1,137 @@
+"""Projections: pure folds from events to the rows of one table, the same code inline, in catch-up and in a rebuild.
+
+A projector knows no clock, no chance and no input but the event. It writes only its own table and the counters kept beside it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
+
+from plixa.kernel.event_store import Event, Recorded
+from plixa.kernel.table import Table
+
+R = TypeVar("R", bound=Struct)
+Projector = Callable[[Any, Any, Recorded], Any]
+
+
+class Rows(Generic[R]):
+    """The working set of one table: rows as they were, as they are now, and whole groups dropped or moved."""
+
+    def __init__(self, projection: "Projection[R]") -> None:
+        self.projection = projection
+        self.before: dict[int, R | None] = {}
+        self.now: dict[int, R | None] = {}
+        self.group_changes: list[tuple[int, int | None]] = []
+
+    def missing(self, facts: Iterable[Recorded]) -> list[int]:
+        """Keys that must be loaded before ``facts`` can be folded."""
+        projection, now = self.projection, self.now
+        keys: dict[int, None] = {}
+        created: set[int] = set()
+        for fact in facts:
+            kind = type(fact.event)
+            if kind in projection.creating:
+                created.add(projection.key(fact))
+            elif kind in projection.projectors:
+                key = projection.key(fact)
+                if key not in now and key not in created:
+                    keys[key] = None
+        return list(keys)
+
+    def hold(self, key: int, row: R | None) -> None:
+        """Remember a row as the table has it."""
+        self.before[key] = self.now[key] = row
+
+    def fold(self, fact: Recorded) -> None:
+        """Apply one event."""
+        projection = self.projection
+        kind = type(fact.event)
+        regroup = projection.regroupings.get(kind)
+        if regroup is not None:
+            self._regroup(fact.number, regroup(fact.event))
+        projector = projection.projectors.get(kind)
+        if projector is None:
+            return
+        key = projection.key(fact)
+        row = self.now.get(key)
+        if row is None and kind not in projection.creating:
+            return
+        if key not in self.before:
+            self.before[key] = None
+        self.now[key] = projector(row, fact.event, fact)
+
+    def changed(self) -> list[R]:
+        """Rows to save."""
+        return [row for key, row in self.now.items() if row is not None and row is not self.before[key]]
+
+    def gone(self) -> list[int]:
+        """Keys to delete."""
+        return [key for key, row in self.now.items() if row is None and self.before[key] is not None]
+
+    def counts(self) -> dict[str, int]:
+        """By how much each kept counter changes, zeros left out."""
+        tally = self.projection.counts
+        if tally is None:
+            return {}
+        total: Counter[str] = Counter()
+        for key, row in self.now.items():
+            before = self.before[key]
+            if row is before:
+                continue
+            total.update(tally(row) if row is not None else ())
+            total.subtract(tally(before) if before is not None else ())
+        return {key: total[key] for key in sorted(total) if total[key]}
+
+    def _regroup(self, source: int, target: int | None) -> None:
+        self.group_changes.append((source, target))
+        table = self.projection.table
+        for key, row in self.now.items():
+            if row is not None and getattr(row, table.group or "") == source:
+                self.now[key] = None if target is None else type(row)(**{**as_fields(row), table.group or "": target})
+
+
+def as_fields(row: Struct) -> dict[str, Any]:
+    """The row's fields by name."""
+    return {name: getattr(row, name) for name in row.__struct_fields__}
+
+
+class Projection(Generic[R]):
+    """One read model: its table, how it is keyed, and which events change it in which way."""
+
+    def __init__(
+        self,
+        table: Table[R],
+        *,
+        key: Callable[[Recorded], int] = lambda fact: fact.number,
+        counts: Callable[[R], Iterable[str]] | None = None,
+    ) -> None:
+        self.name = table.name
+        self.table, self.key, self.counts = table, key, counts
+        self.projectors: dict[type[Event], Projector] = {}
+        self.creating: set[type[Event]] = set()
+        self.regroupings: dict[type[Event], Callable[[Any], int | None]] = {}
+
+    def on(self, *events: type[Event]) -> Callable[[Projector], Projector]:
+        """``(row, event, fact) -> row``; answering None deletes the row. Skipped where there is no row."""
+
+        def register(projector: Projector) -> Projector:
+            self.projectors.update(dict.fromkeys(events, projector))
+            return projector
+
+        return register
+
+    def creates(self, *events: type[Event]) -> Callable[[Projector], Projector]:
+        """As ``on``, for events before which there is no row."""
+        self.creating.update(events)
+        return self.on(*events)
+
+    def regroups(self, event: type[Event], to: Callable[[Any], int | None]) -> None:
+        """On ``event`` every row of the stream's group moves to the group ``to`` answers, or goes where that is None."""
+        self.regroupings[event] = to
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that concern this projection."""
+        return sorted({event.TOPIC for event in (*self.projectors, *self.regroupings)})

@@ -1,0 +1,84 @@
+"""What a unit of work leaves behind, as the pieces of one statement: rows, counters, snapshots, and last the append to the log."""
+
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from plixa.kernel.editor import Circumstances, Editor
+from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, canonical, digest
+from plixa.kernel.projection import Rows
+
+Piece = tuple[str, tuple[Any, ...]]
+"""A writing statement with its arguments, the tenant first."""
+
+NEW_STREAM = "INSERT INTO stream_key (tenant_id, stream_id, contact_id, wrapped_key) VALUES ($1, $2, $3, $4)"
+SNAPSHOT = "INSERT INTO snapshot (tenant_id, stream_id, version, topic, payload) VALUES ($1, $2, $3, $4, $5)"
+COUNTERS = """INSERT INTO counter (tenant_id, projection, key, value)
+SELECT $1, $2, key, value FROM unnest($3::text[], $4::bigint[]) AS b(key, value)
+ON CONFLICT (tenant_id, projection, key) DO UPDATE SET value = counter.value + excluded.value"""
+APPEND = "SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10)"
+
+
+def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
+    """Changed rows, deleted rows and counters of every read model."""
+    pieces: list[Piece] = []
+    for rows in staged:
+        table = rows.projection.table
+        changed, gone, counts = rows.changed(), rows.gone(), rows.counts()
+        if changed:
+            pieces.append((table.upsert(), (tenant, *table.arrays(changed))))
+        if gone:
+            pieces.append((table.delete(), (tenant, gone)))
+        if counts:
+            pieces.append((COUNTERS, (tenant, table.name, list(counts), list(counts.values()))))
+    return pieces
+
+
+def snapshot_pieces(tenant: int, editors: Iterable[Editor[Any]], erased: Collection[UUID]) -> list[Piece]:
+    """A snapshot of every stream that has grown past another hundred events."""
+    pieces: list[Piece] = []
+    for editor in editors:
+        started = editor.version - len(editor.facts)
+        if editor.stream not in erased and editor.version // SNAPSHOT_EVERY > started // SNAPSHOT_EVERY:
+            payload = EventMapper(editor.key).seal_state(editor.state)
+            pieces.append((SNAPSHOT, (tenant, editor.stream, editor.version, editor.state.KIND, payload)))
+    return pieces
+
+
+def append_piece(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> Piece:
+    """The events, sealed and digested, ready for the tenant's log."""
+    actor, at = canonical(about.actor), facts[0].at
+    mappers = {stream: EventMapper(editor.key) for stream, editor in editors.items()}
+    stored = [mappers[fact.stream_id].seal(fact.stream_id, fact.version, fact.event) for fact in facts]
+    return APPEND, (
+        about.tenant,
+        [one.originator_id for one in stored],
+        [fact.number for fact in facts],
+        [one.originator_version for one in stored],
+        [one.topic for one in stored],
+        [one.state for one in stored],
+        [digest(about.tenant, one, at, actor, about.request_id) for one in stored],
+        at,
+        actor.decode(),
+        about.request_id,
+    )
+
+
+def joined(pieces: list[Piece], last: Piece) -> tuple[str, list[Any]]:
+    """One statement that does all pieces and answers what ``last`` selects."""
+    arguments: list[Any] = []
+    parts = []
+    for index, (statement, values) in enumerate(pieces):
+        parts.append(f"piece{index} AS ({shifted(statement, len(arguments))})")
+        arguments.extend(values)
+    final = shifted(last[0], len(arguments))
+    arguments.extend(last[1])
+    return (f"WITH {', '.join(parts)} {final}" if parts else final), arguments
+
+
+@lru_cache(maxsize=1024)
+def shifted(statement: str, by: int) -> str:
+    """The statement with its parameters renumbered."""
+    return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", statement) if by else statement

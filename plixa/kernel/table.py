@@ -1,0 +1,116 @@
+"""Read-model tables: a row struct, its columns, and the few statements that load and save many rows in one round trip."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+R = TypeVar("R", bound=Struct)
+Converter = Callable[[Any], Any]
+
+SQL_TYPES: dict[type, str] = {
+    int: "bigint",
+    str: "text",
+    bool: "boolean",
+    float: "double precision",
+    datetime: "timestamptz",
+}
+
+
+def encode_json(value: Any) -> str | None:
+    """A jsonb column's value."""
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+class Column(Struct, frozen=True):
+    """One column: its name, SQL type and Python type; everything that is no scalar is jsonb."""
+
+    name: str
+    sql: str
+    python: Any
+
+    def out(self, value: Any) -> Any:
+        """The value as asyncpg wants it."""
+        return encode_json(value) if self.sql == "jsonb" else value
+
+    def back(self, value: Any) -> Any:
+        """The value as the row struct has it."""
+        if self.sql != "jsonb" or value is None:
+            return value
+        return msgspec.json.decode(value, type=self.python)
+
+
+def column(name: str, annotation: Any) -> Column:
+    """The column of one field of a row struct."""
+    options = [annotation]
+    if get_origin(annotation) in (Union, UnionType):
+        options = [option for option in get_args(annotation) if option is not NoneType]
+    plain = SQL_TYPES.get(options[0]) if len(options) == 1 else None
+    return Column(name, plain or "jsonb", annotation)
+
+
+class Table(Generic[R]):
+    """A table of ``row`` structs, keyed by (tenant_id, ``key``); ``group`` names the column by which whole sets are dropped or moved."""
+
+    def __init__(self, name: str, row: type[R], *, key: str = "id", group: str | None = None) -> None:
+        self.name, self.row, self.key, self.group = name, row, key, group
+        self.columns = [column(field, hint) for field, hint in get_type_hints(row).items() if field in row.__struct_fields__]
+        self.names = [one.name for one in self.columns]
+        self._json = [(index, one) for index, one in enumerate(self.columns) if one.sql == "jsonb"]
+
+    def key_of(self, row: R) -> int:
+        """The row's key."""
+        key: int = getattr(row, self.key)
+        return key
+
+    def record(self, row: R) -> list[Any]:
+        """The row's values in column order, ready for the database."""
+        values = list(msgspec.structs.astuple(row))
+        for index, one in self._json:
+            values[index] = one.out(values[index])
+        return values
+
+    def restore(self, record: Iterable[Any]) -> R:
+        """The row of a record whose values are in column order."""
+        values = list(record)
+        for index, one in self._json:
+            values[index] = one.back(values[index])
+        return self.row(*values)
+
+    def select(self, name: str | None = None) -> str:
+        """Rows by keys: ``$1`` tenant, ``$2`` keys."""
+        return f"SELECT {', '.join(self.names)} FROM {name or self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
+
+    def select_one(self) -> str:
+        """A scoped read of one row: ``$2`` its key."""
+        return f"SELECT {', '.join(self.names)} FROM {self.name} WHERE tenant_id = scope.tenant AND {self.key} = $2"  # noqa: S608
+
+    def upsert(self, name: str | None = None, first: int = 1) -> str:
+        """Save many rows: parameter ``first`` is the tenant, then one array a column (jsonb travels as text)."""
+        arrays = ", ".join(f"${first + 1 + index}::{'text' if one.sql == 'jsonb' else one.sql}[]" for index, one in enumerate(self.columns))
+        values = ", ".join(f"{one.name}::jsonb" if one.sql == "jsonb" else one.name for one in self.columns)
+        changes = ", ".join(f"{column} = excluded.{column}" for column in self.names if column != self.key)
+        return (
+            f"INSERT INTO {name or self.name} (tenant_id, {', '.join(self.names)}) "  # noqa: S608
+            f"SELECT ${first}::bigint, {values} FROM unnest({arrays}) AS b({', '.join(self.names)}) "
+            f"ON CONFLICT (tenant_id, {self.key}) DO UPDATE SET {changes}"
+        )
+
+    def arrays(self, rows: Iterable[R]) -> list[list[Any]]:
+        """One list a column, for ``upsert``."""
+        return [list(values) for values in zip(*(self.record(row) for row in rows), strict=True)]
+
+    def delete(self, name: str | None = None, first: int = 1) -> str:
+        """Delete by keys: parameters tenant, keys."""
+        return f"DELETE FROM {name or self.name} WHERE tenant_id = ${first} AND {self.key} = ANY(${first + 1}::bigint[])"  # noqa: S608
+
+    def drop_group(self, name: str | None = None) -> str:
+        """Delete one group: parameters tenant, group."""
+        return f"DELETE FROM {name or self.name} WHERE tenant_id = $1 AND {self.group} = $2"  # noqa: S608
+
+    def move_group(self, name: str | None = None) -> str:
+        """Move one group into another: parameters tenant, from, to."""
+        return f"UPDATE {name or self.name} SET {self.group} = $3 WHERE tenant_id = $1 AND {self.group} = $2"  # noqa: S608

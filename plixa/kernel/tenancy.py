@@ -1,0 +1,28 @@
+"""Whose rows: every query names its tenant, and row-level security behind it admits no other's.
+
+The policies compare ``tenant_id`` with the transaction-local setting ``plixa.tenant``. A statement outside a transaction sets it
+for itself alone: ``scoped`` puts the setting in front, laterally joined, so that it happens first and in the same round trip.
+"""
+
+from functools import lru_cache
+from hashlib import sha256
+
+
+@lru_cache(maxsize=512)
+def scoped(query: str) -> str:
+    """A SELECT that runs for tenant ``$1``. Inside ``query`` the tenant is ``scope.tenant``; its own arguments begin at ``$2``."""
+    return (
+        "SELECT answer.* FROM (SELECT set_config('plixa.tenant', ($1::bigint)::text, true)::bigint AS tenant OFFSET 0) AS scope "  # noqa: S608
+        f"CROSS JOIN LATERAL ({query}) AS answer"
+    )
+
+
+def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:
+    """The first round trip of a transaction: begin, name the tenant and wait for the turn of each lock, in order."""
+    turns = "".join(f"; SELECT pg_advisory_xact_lock({lock:d})" for lock in sorted(locks))
+    return f"BEGIN; SELECT set_config('plixa.tenant', '{tenant:d}', true){turns}"
+
+
+def lock_of(name: str) -> int:
+    """The advisory lock, a signed 64-bit number, of anything that has a name."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)

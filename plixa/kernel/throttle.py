@@ -1,0 +1,116 @@
+"""Limits on how often something may be tried, counted in Redis before anything is verified."""
+
+import hashlib
+import logging
+import math
+import time
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import redis.asyncio
+from limits import RateLimitItem, parse_many
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from plixa.kernel import metrics
+from plixa.kernel.errors import RateLimited
+
+log = logging.getLogger("plixa.throttle")
+
+BLIND_SECONDS: Final = 2.0
+"""How long Redis is left alone after it failed to answer."""
+
+_CONNECTIONS: Final = 16
+
+
+class By(StrEnum):
+    """Whose tries are counted together."""
+
+    ADDRESS = "address"
+    ACTOR = "actor"
+    TENANT = "tenant"
+
+
+class Throttle(msgspec.Struct, frozen=True):
+    """An operation's limit: ``throttle=Throttle("10/minute", by=By.TENANT)``; several: ``"5/minute;20/hour"``."""
+
+    limit: str
+    by: By = By.ADDRESS
+
+    def __post_init__(self) -> None:
+        _items(self.limit)
+
+
+class Throttler:
+    """Exact moving windows, shared by all processes.
+
+    While Redis is away (``limits.errors.StorageError`` around any ``redis.RedisError``: refused, timed out, read-only,
+    loading) every process counts for itself in memory, so that n processes admit at most n times the limit,
+    ``plixa_throttle_blind`` is 1, and Redis is asked again every ``BLIND_SECONDS``.
+    """
+
+    def __init__(self, redis_url: str, prefix: str = "throttle") -> None:
+        self._pool = redis.asyncio.BlockingConnectionPool.from_url(
+            redis_url.replace("valkey", "redis", 1) if redis_url.startswith("valkey") else redis_url,
+            max_connections=_CONNECTIONS,
+            timeout=2,
+            socket_timeout=1,
+            socket_connect_timeout=0.5,
+            retry=Retry(NoBackoff(), 1),
+        )
+        storage = RedisStorage(
+            "async+redis://",
+            wrap_exceptions=True,
+            implementation="redispy",
+            key_prefix=prefix,
+            connection_pool=self._pool,  # type: ignore[arg-type]
+        )
+        self._shared = MovingWindowRateLimiter(storage)
+        self._local = MovingWindowRateLimiter(MemoryStorage())
+        self._blind_until = 0.0
+
+    async def hit(self, key: str, limit: str) -> None:
+        """Counts one try of ``key`` (``login:address:203.0.113.7``); raises ``RateLimited`` when it is one too many."""
+        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        for item in _items(limit):
+            wait = await self._wait(item, name)
+            if wait is not None:
+                raise RateLimited(wait)
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._pool.aclose()
+
+    async def _wait(self, item: RateLimitItem, name: str) -> int | None:
+        """Seconds until the next try is admitted; None when this one is."""
+        if time.monotonic() < self._blind_until:
+            return await _take(self._local, item, name)
+        try:
+            wait = await _take(self._shared, item, name)
+        except StorageError as error:
+            self._blind_until = time.monotonic() + BLIND_SECONDS
+            metrics.THROTTLE_BLIND.set(1)
+            log.error("throttles count per process: Redis is away (%s)", type(error.storage_error).__name__)
+            return await _take(self._local, item, name)
+        if self._blind_until:
+            self._blind_until = 0.0
+            metrics.THROTTLE_BLIND.set(0)
+        return wait
+
+
+async def _take(limiter: MovingWindowRateLimiter, item: RateLimitItem, name: str) -> int | None:
+    if await limiter.hit(item, name):
+        return None
+    window = await limiter.get_window_stats(item, name)
+    return max(1, math.ceil(window.reset_time - time.time()))
+
+
+@lru_cache(maxsize=256)
+def _items(limit: str) -> tuple[RateLimitItem, ...]:
+    """The windows of ``"5/minute;20/hour"``; a ValueError for anything else."""
+    return tuple(parse_many(limit))

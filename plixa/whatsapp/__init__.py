@@ -1,0 +1,1 @@
+"""WhatsApp: phone instances, the Evolution gateway and what its webhooks tell."""

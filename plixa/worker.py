@@ -1,0 +1,94 @@
+"""The worker: effects of the outbox by dramatiq, the relay that brings them there, and the scheduler that keeps house."""
+
+import asyncio
+import signal
+import threading
+
+import dramatiq
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import AsyncIO, ShutdownNotifications
+from dramatiq.worker import Worker
+
+from plixa.inbox import actors as inbox
+from plixa.kernel import logs
+from plixa.kernel.assembly import Machinery, assemble, running
+from plixa.kernel.delivery import Handler
+from plixa.kernel.jobs import declare, keep_house, relay
+from plixa.kernel.projector import run_projectors
+from plixa.kernel.settings import Settings, load_settings
+from plixa.whatsapp import actors as whatsapp
+from plixa.whatsapp.client import EvolutionGateway
+from projections.registry import ASYNC, INLINE
+
+THREADS = 16
+"""Effects of one worker under way at once."""
+
+
+def main() -> None:
+    """Deliver what was promised, until SIGTERM or SIGINT."""
+    logs.configure()
+    settings = load_settings()
+    broker = create_broker(settings)
+    machinery = assemble(settings, INLINE)
+    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key)
+    deliver = declare(broker, machinery.kernel, effects(settings, gateway))
+    worker = Worker(broker, worker_threads=THREADS)
+    worker.start()
+    loop = get_event_loop_thread()
+    if loop is None:
+        raise RuntimeError("dramatiq's event loop did not start")
+    life = asyncio.run_coroutine_threadsafe(attend(machinery, gateway, deliver), loop.loop)
+    until_told()
+    life.cancel()
+    worker.stop()
+    worker.join()
+    broker.close()
+
+
+def scheduler() -> None:
+    """Keep house, while leading, until SIGTERM or SIGINT."""
+    logs.configure()
+    settings = load_settings()
+
+    async def lead() -> None:
+        machinery = assemble(settings, INLINE)
+        async with running(machinery):
+            house = asyncio.create_task(keep_house(machinery.kernel, settings))
+            stop = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            await asyncio.wait({house, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+            if house.done():
+                house.result()
+            house.cancel()
+
+    asyncio.run(lead())
+
+
+def create_broker(settings: Settings) -> RedisBroker:
+    """Redis as a waker of workers: what a dead one held comes back within half a minute, and matters only for speed."""
+    middleware: list[dramatiq.Middleware] = [AsyncIO(), ShutdownNotifications()]
+    return RedisBroker(  # type: ignore[no-untyped-call]
+        url=str(settings.redis_url), middleware=middleware, maintenance_chance=1_000_000, heartbeat_timeout=30_000
+    )
+
+
+def effects(settings: Settings, gateway: EvolutionGateway) -> dict[str, Handler]:
+    """Every effect there is, by its kind."""
+    return {**inbox.Actors(gateway).handlers(), **whatsapp.Actors(gateway, settings).handlers()}
+
+
+async def attend(machinery: Machinery, gateway: EvolutionGateway, deliver: "dramatiq.Actor[..., None]") -> None:
+    """What runs beside the actors on their loop: the relay and the projectors."""
+    async with running(machinery), gateway, asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay(machinery, deliver))
+        tasks.create_task(run_projectors(machinery.kernel, machinery.listener, ASYNC))
+
+
+def until_told() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()

@@ -1,0 +1,168 @@
+"""The paths of the promise, each measured in alternating slices: the reference, ours, the reference, ours …"""
+
+from collections.abc import Callable
+from itertools import count
+
+from msgspec import Struct
+
+from tests.bench.inprocess import Job, appends, reference_appends
+from tests.bench.load import Plan, Result, drive
+from tests.bench.report import Figure, Line, Target, ratio
+from tests.bench.servers import Place, Web, plixa_web, reference_web, stopping
+from tests.bench.traffic import Both, Known, inbound, listing, opening, replies, searches
+
+OFFERED = 200.0
+"""Webhooks a second in the open loop."""
+STARTS = 5
+ENOUGH = 4_000
+"""Webhooks prepared for each second of a slice: nobody takes that many."""
+
+
+class Effort(Struct, frozen=True):
+    """How long is measured: slices of each path, and seconds of a slice."""
+
+    slices: int = 5
+    seconds: float = 2.0
+
+    def shorter(self, share: float) -> "Effort":
+        """Slices of a share of the length."""
+        return Effort(self.slices, self.seconds * share)
+
+
+class Refused(Exception):
+    """Requests were answered with something else than 2xx."""
+
+
+class Bench:
+    """One seeded database with both web servers on it."""
+
+    def __init__(self, known: Known, ours: Web, reference: Web, effort: Effort) -> None:
+        self.known, self.ours, self.reference, self.effort = known, ours, reference, effort
+        self.memory: list[float] = []
+        self.serial = count(10_000_000)
+
+    def ask(self, web: Web, requests: list[bytes], seconds: float, rate: float | None = None) -> Result:
+        """One slice."""
+        result = drive(Plan(port=web.port, requests=requests, seconds=seconds, rate=rate, again=rate is None))
+        if result.failures or not result.latencies:
+            raise Refused(f"{requests[0].splitlines()[0].decode()}: {result.statuses}")
+        if web is self.ours:
+            self.memory.append(web.memory())
+        return result
+
+    def compare(self, make: Callable[[], Both], effort: Effort) -> tuple[list[Result], list[Result]]:
+        """Slices of ours and of the reference."""
+        ours, theirs = [], []
+        for _ in range(effort.slices):
+            both = make()
+            theirs.append(self.ask(self.reference, both.reference, effort.seconds))
+            ours.append(self.ask(self.ours, both.ours, effort.seconds))
+        return ours, theirs
+
+    def lists(self) -> list[Line]:
+        """Every view, deep pages, the search box."""
+        lines: list[Line] = []
+        for name, both in listing(self.known).items():
+            lines += self._lines(f"list: {name}", 0.5, 50, self.compare(lambda both=both: both, self.effort.shorter(0.5)))  # type: ignore[misc]
+        return lines
+
+    def opened(self) -> list[Line]:
+        """A conversation with its last 50 messages."""
+        both = opening(self.known)
+        return self._lines("open", 0.5, 50, self.compare(lambda: both, self.effort))
+
+    def searched(self) -> list[Line]:
+        """In all messages; nobody to compare with."""
+        target, lines = Target("at most", 150), []
+        for name, requests in searches(self.known).items():
+            results = [self.ask(self.ours, requests, self.effort.seconds / 2) for _ in range(self.effort.slices)]
+            rates = Figure([one.rate for one in results], "/s")
+            slow = Figure([one.percentile(0.95) for one in results], "ms")
+            lines.append(Line(f"search: {name}", "p95", slow, target, rates))
+        return lines
+
+    def replied(self) -> list[Line]:
+        """An operator answers."""
+        both = replies(self.known)
+        return self._lines("reply", 0.25, 80, self.compare(lambda: both, self.effort))
+
+    def received(self) -> list[Line]:
+        """The gateway delivers: as fast as it can, then at a rate of its own."""
+        seconds = self.effort.seconds
+
+        def fresh() -> Both:
+            return inbound(self.known, self.serial, int(ENOUGH * (seconds + 1)))
+
+        ours, theirs = self.compare(fresh, self.effort)
+        lines = [ratio("webhook", 0.25, [one.rate for one in ours], [one.rate for one in theirs])]
+        offered = [
+            self.ask(self.ours, inbound(self.known, self.serial, int(OFFERED * (seconds + 1))).ours, seconds, OFFERED)
+            for _ in range(self.effort.slices)
+        ]
+        return [*lines, slowest("webhook at 200/s", 50, offered)]
+
+    def appended(self, job: Job) -> list[Line]:
+        """Without HTTP."""
+        ours, theirs = [], []
+        for _ in range(self.effort.slices):
+            theirs.append(reference_appends(job))
+            ours.append(appends(job))
+        return [ratio("append in process", 0.2, ours, theirs)]
+
+    def weighed(self) -> list[Line]:
+        """Memory of the web process: the most it held, and how much it grew in the second half of the run."""
+        half = self.memory[len(self.memory) // 2 :] or [self.ours.memory()]
+        grown = Figure([(max(half) / half[0] - 1) * 100], "%")
+        most = Figure([max(self.memory or half)], "MB")
+        return [
+            Line("memory of the web process", "most", most, Target("at most", 250)),
+            Line("memory of the web process", "growth", grown, Target("at most", 5)),
+        ]
+
+    def _lines(self, path: str, share: float, limit: float, results: tuple[list[Result], list[Result]]) -> list[Line]:
+        ours, theirs = results
+        rates = ratio(path, share, [one.rate for one in ours], [one.rate for one in theirs])
+        return [rates, slowest(path, limit, ours)]
+
+
+def slowest(path: str, limit: float, results: list[Result]) -> Line:
+    """The 99th percentile of each slice, in milliseconds."""
+    return Line(path, "p99", Figure([one.percentile(0.99) for one in results], "ms"), Target("at most", limit))
+
+
+def started(where: Place) -> list[Line]:
+    """Seconds until a new web process is ready, the database there."""
+    seconds = []
+    for _ in range(STARTS):
+        web = plixa_web(where)
+        with stopping(web):
+            seconds.append(web.seconds)
+    return [Line("start", "ready after", Figure(seconds, "s"), Target("at most", 3))]
+
+
+def measure(where: Place, known: Known, numbers: list[int], effort: Effort, only: frozenset[str]) -> list[Line]:
+    """Every path, or those named."""
+    lines = started(where) if wanted("start", only) else []
+    ours = plixa_web(where)
+    with stopping(ours):
+        reference = reference_web(where)
+        with stopping(reference):
+            bench = Bench(known, ours, reference, effort)
+            job = Job(where.environ, effort.seconds, numbers)
+            steps: dict[str, Callable[[], list[Line]]] = {
+                "list": bench.lists,
+                "open": bench.opened,
+                "search": bench.searched,
+                "reply": bench.replied,
+                "webhook": bench.received,
+                "append": lambda: bench.appended(job),
+                "memory": bench.weighed,
+            }
+            for name, step in steps.items():
+                lines += step() if wanted(name, only) else []
+    return lines
+
+
+def wanted(name: str, only: frozenset[str]) -> bool:
+    """Whether a path is to be measured."""
+    return not only or name in only

@@ -1,0 +1,1 @@
+"""Registration, sign-in and tokens, through HTTP on real servers."""

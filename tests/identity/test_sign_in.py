@@ -1,0 +1,206 @@
+"""Signing in tells nobody who is a member, and leaves a trace."""
+
+import asyncio
+import secrets
+import time
+from statistics import median
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from argon2 import PasswordHasher
+from litestar import Litestar
+
+from plixa.identity.commands import Entrance
+from plixa.kernel.audit import PLATFORM
+from plixa.kernel.settings import Passwords, Settings, Throttle
+from plixa.kernel.uow import Kernel
+from plixa.kernel.verify import verify_chain
+from tests.identity.people import PASSWORD, anywhere, bearer, connect, entries, registered, stricter, value
+
+SLOW = Passwords(time_cost=2, memory_kib=19456, parallelism=1)
+
+
+async def test_a_member_gets_a_second_token_beside_the_first(client: httpx.AsyncClient) -> None:
+    first = await registered(client)
+    answer = await sign_in(client, first["user"]["email"].upper())
+    assert answer.status_code == 200
+    data = answer.json()["data"]
+    assert (data["user"], data["tenant"]) == (first["user"], first["tenant"])
+    assert data["token"] != first["token"]
+    for token in (first["token"], data["token"]):
+        assert (await client.get("/v1/me", headers=bearer(token))).status_code == 200
+
+
+async def test_unknown_address_and_wrong_password_get_the_same_bytes(client: httpx.AsyncClient) -> None:
+    known = await registered(client)
+    wrong = await sign_in(client, known["user"]["email"], "not-the-password")
+    unknown = await sign_in(client, "nobody@plixa.app", "not-the-password")
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.content == unknown.content
+    assert {**wrong.headers, "x-request-id": ""} == {**unknown.headers, "x-request-id": ""}
+    assert wrong.json()["errors"] == [{"code": "INVALID_CREDENTIALS", "message": "The email or password is incorrect."}]
+
+
+async def test_unknown_address_and_wrong_password_take_the_same_time(entrance: Entrance, settings: Settings) -> None:
+    app = stricter(entrance, msgspec.structs.replace(settings, argon2=SLOW))
+    async with connect(app, anywhere()) as client:
+        known = (await registered(client))["user"]["email"]
+        seconds: dict[str, list[float]] = {known: [], "nobody@plixa.app": []}
+        for _ in range(15):
+            for email, taken in seconds.items():
+                started = time.perf_counter()
+                assert (await sign_in(client, email, "not-the-password")).status_code == 401
+                taken.append(time.perf_counter() - started)
+    slower, faster = sorted((median(taken) for taken in seconds.values()), reverse=True)
+    assert slower / faster < 1.3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"email": "nobody@plixa.app"},
+        {"password": PASSWORD},
+        {"email": None, "password": PASSWORD},
+        {"email": ["nobody@plixa.app"], "password": PASSWORD},
+        {"email": {"$ne": ""}, "password": PASSWORD},
+        {"email": "nobody@plixa.app", "password": True},
+        {"email": "nobody@plixa.app", "password": "x" * 257},
+        {"email": "nul\0@plixa.app", "password": PASSWORD},
+    ],
+)
+async def test_a_malformed_body_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    assert (await client.post("/v1/auth/login", json=body)).status_code == 422
+
+
+async def test_a_password_counts_exactly_as_entered(client: httpx.AsyncClient) -> None:
+    password = " pássw🔑rd " + "x" * 245
+    email = (await registered(client, password=password, password_confirmation=password))["user"]["email"]
+    assert (await sign_in(client, email, password)).status_code == 200
+    assert (await sign_in(client, email, password.strip())).status_code == 401
+    assert (await sign_in(client, email, password[:72])).status_code == 401
+
+
+async def test_every_try_leaves_one_entry_and_the_chain_holds(client: httpx.AsyncClient, kernel: Kernel) -> None:
+    data = await registered(client)
+    email, tenant, member = data["user"]["email"], data["tenant"]["id"], data["user"]["id"]
+    await sign_in(client, email)
+    await sign_in(client, email, "not-the-password")
+    await client.post("/v1/auth/logout", headers=bearer(data["token"]))
+    trail = await entries(kernel, tenant)
+    assert [(entry.action, entry.subject, entry.subject_id) for _, entry in trail] == [
+        ("tenant.registered", "tenant", tenant),
+        ("member.signed_in", "member", member),
+        ("member.sign_in_failed", "member", member),
+        ("member.signed_out", "member", member),
+    ]
+    assert [fact.actor.type for fact, _ in trail] == ["member", "member", "system", "member"]
+    assert [fact.version for fact, _ in trail] == [1, 1, 2, 3]
+    assert "not-the-password" not in repr(trail)
+    verdict = await verify_chain(kernel.system, tenant)
+    assert (verdict.fault, verdict.proven) == (None, 4)
+
+
+async def test_a_try_with_an_unknown_address_is_kept_in_the_platforms_log(
+    client: httpx.AsyncClient, kernel: Kernel
+) -> None:
+    before = len(await entries(kernel, PLATFORM))
+    await sign_in(client, "typed.my.password.here@plixa.app")
+    trail = await entries(kernel, PLATFORM)
+    assert len(trail) == before + 1
+    assert "typed.my.password" not in repr(trail)
+    assert (await verify_chain(kernel.system, PLATFORM)).fault is None
+
+
+async def test_parallel_tries_all_get_their_entry(client: httpx.AsyncClient, kernel: Kernel) -> None:
+    data = await registered(client)
+    email, tenant = data["user"]["email"], data["tenant"]["id"]
+    passwords = [PASSWORD, "not-the-password"] * 10
+    answers = await asyncio.gather(*(sign_in(client, email, password) for password in passwords))
+    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [401] * 10
+    assert len({answer.json()["data"]["token"] for answer in answers if answer.status_code == 200}) == 10
+    assert len(await entries(kernel, tenant)) == 21
+    assert (await verify_chain(kernel.system, tenant)).fault is None
+
+
+async def test_a_hash_of_another_cost_is_renewed(client: httpx.AsyncClient, kernel: Kernel) -> None:
+    data = await registered(client)
+    old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await set_hash(kernel, data, old)
+    assert (await sign_in(client, data["user"]["email"])).status_code == 200
+    stored = await value(kernel, "SELECT password_hash FROM member WHERE id = $1", data["user"]["id"])
+    assert "m=8,t=1,p=1" in stored
+    assert (await sign_in(client, data["user"]["email"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "garbage", "$argon2id$v=19$m=8,t=1,p=1$YQ$YQ", "$2b$12$abcdefghijklmnopqrstuv"]
+)
+async def test_a_garbage_hash_opens_nothing_and_breaks_nothing(
+    client: httpx.AsyncClient, kernel: Kernel, garbage: str
+) -> None:
+    data = await registered(client)
+    await set_hash(kernel, data, garbage)
+    assert (await sign_in(client, data["user"]["email"])).status_code == 401
+
+
+class TestThrottles:
+    @pytest.fixture
+    def strict(self, entrance: Entrance, settings: Settings) -> Litestar:
+        throttles = settings.throttles | {
+            "login_ip": Throttle(limit=10, seconds=60, per="ip"),
+            "login_account": Throttle(limit=5, seconds=60, per="account"),
+            "register": Throttle(limit=2, seconds=60, per="ip"),
+        }
+        return stricter(entrance, msgspec.structs.replace(settings, throttles=throttles))
+
+    async def test_an_account_is_tried_five_times_a_minute_from_wherever(
+        self, client: httpx.AsyncClient, strict: Litestar
+    ) -> None:
+        email = (await registered(client))["user"]["email"]
+        attempts = []
+        for number in range(30):
+            spelled = email.upper() if number % 2 else email
+            attempts.append(sign_in(connect(strict, anywhere()), spelled, "not-the-password"))
+        answers = await asyncio.gather(*attempts)
+        assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 25
+        refused = await sign_in(connect(strict, anywhere()), email)
+        assert refused.json()["errors"][0]["code"] == "RATE_LIMITED"
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+
+    @pytest.mark.parametrize(
+        "address",
+        [anywhere(), f"2001:db8:{secrets.token_hex(2)}:7::{{}}", f"::ffff:{anywhere()}"],
+        ids=["an IPv4", "one network of IPv6", "an IPv4 written as IPv6"],
+    )
+    async def test_an_address_tries_ten_times_a_minute_whoever_it_says_it_is(
+        self, strict: Litestar, address: str
+    ) -> None:
+        answers = []
+        for number in range(12):
+            headers = {"X-Forwarded-For": f"10.0.0.{number}", "Forwarded": f"for=10.0.0.{number}"}
+            async with connect(strict, address.format(number)) as client:
+                answers.append(await sign_in(client, f"{secrets.token_hex(8)}@plixa.app", headers=headers))
+        assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+
+    async def test_an_address_registers_as_often_as_the_settings_say(self, strict: Litestar) -> None:
+        async with connect(strict, anywhere()) as client:
+            await registered(client)
+            await registered(client)
+            assert (await client.post("/v1/auth/register", json={})).status_code == 422
+            with pytest.raises(AssertionError, match="RATE_LIMITED"):
+                await registered(client)
+
+
+async def sign_in(
+    client: httpx.AsyncClient, email: str, password: str = PASSWORD, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    return await client.post("/v1/auth/login", json={"email": email, "password": password}, headers=headers)
+
+
+async def set_hash(kernel: Kernel, data: dict[str, Any], password_hash: str) -> None:
+    async with kernel.system.connection() as connection:
+        await connection.execute(
+            "UPDATE member SET password_hash = $2 WHERE id = $1", data["user"]["id"], password_hash
+        )
