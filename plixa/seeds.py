@@ -38,7 +38,7 @@ OWNER = "lucia@plixa.demo"
 AGENT = "ana@plixa.demo"
 LABELS = (("Pedido", "#2f9e44"), ("Orçamento", "#1971c2"), ("Urgente", "#e03131"))
 NAMES = ("Maria", "João", "Ana", "Pedro", "Beatriz", "Lucas", "Camila", "Rafael", "Juliana", "Bruno", "Larissa", "Felipe", "Patrícia")
-SURNAMES = ("Maria", "João", "Ana", "Pedro", "Beatriz", "Lucas", "Camila", "Rafael", "Juliana", "Bruno", "Larissa", "Felipe", "Patrícia")
+SURNAMES = ("Silva", "Souza", "Oliveira", "Santos", "Lima", "Pereira", "Costa", "Almeida", "Ferreira", "Rodrigues")
 OPENINGS = (
     "Oi, vocês entregam?",
     "Bom dia! Tem horário para sábado?",

@@ -15,11 +15,10 @@ from plixa.kernel import logs
 from plixa.kernel.assembly import Machinery, assemble, running
 from plixa.kernel.delivery import Handler
 from plixa.kernel.jobs import declare, keep_house, relay
-from plixa.kernel.projector import run_projectors
 from plixa.kernel.settings import Settings, load_settings
 from plixa.whatsapp import actors as whatsapp
 from plixa.whatsapp.client import EvolutionGateway
-from projections.registry import ASYNC, INLINE
+from projections.registry import INLINE
 
 THREADS = 16
 """Effects of one worker under way at once."""
@@ -39,11 +38,18 @@ def main() -> None:
     if loop is None:
         raise RuntimeError("dramatiq's event loop did not start")
     life = asyncio.run_coroutine_threadsafe(attend(machinery, gateway, deliver), loop.loop)
-    until_told()
+    told = threading.Event()
+    life.add_done_callback(lambda _: told.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
+    failed = life.exception() if life.done() else None
     life.cancel()
     worker.stop()
     worker.join()
     broker.close()
+    if failed is not None:
+        raise failed
 
 
 def scheduler() -> None:
@@ -83,12 +89,3 @@ async def attend(machinery: Machinery, gateway: EvolutionGateway, deliver: "dram
     """What runs beside the actors on their loop: the relay and the projectors."""
     async with running(machinery), gateway, asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(machinery, deliver))
-        tasks.create_task(run_projectors(machinery.kernel, machinery.listener, ASYNC))
-
-
-def until_told() -> None:
-    """Wait for SIGTERM or SIGINT."""
-    told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
-    told.wait()

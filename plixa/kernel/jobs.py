@@ -43,7 +43,7 @@ def declare(broker: dramatiq.Broker, kernel: Kernel, handlers: dict[str, Handler
 
     for queue in ("send", "effects"):
         broker.declare_queue(queue)
-    make = dramatiq.actor(actor_name="outbox.deliver", broker=broker, queue_name="effects", max_retries=0)
+    make = dramatiq.actor(actor_name="outbox.deliver", broker=broker, queue_name="effects")
     return make(deliver_row)
 
 

@@ -19,6 +19,9 @@ REQUESTS_RUNNING: Final = Gauge("plixa_requests_running", "Requests being answer
 COMMANDS: Final = Counter("plixa_commands", "Commands by outcome.", ("command", "outcome"), registry=REGISTRY)
 EVENTS_APPENDED: Final = Counter("plixa_events_appended", "Events appended to the log.", ("topic",), registry=REGISTRY)
 PROJECTION_LAG: Final = Gauge("plixa_projection_lag_events", "Events a projection has not seen yet.", ("projection",), registry=REGISTRY)
+PROJECTION_STOPPED: Final = Gauge(
+    "plixa_projection_stopped", "Tenants for whom a projection met an event it cannot fold.", ("projection",), registry=REGISTRY
+)
 OUTBOX_AGE: Final = Gauge("plixa_outbox_age_seconds", "Age of the oldest due outbox row.", ("kind",), registry=REGISTRY)
 QUEUE_DEPTH: Final = Gauge("plixa_queue_depth", "Messages waiting in a queue.", ("queue",), registry=REGISTRY)
 GATEWAY_SILENCE: Final = Gauge("plixa_gateway_silence_seconds", "Seconds since the gateway last spoke.", ("instance",), registry=REGISTRY)

@@ -3,11 +3,12 @@
 A projector knows no clock, no chance and no input but the event. It writes only its own table and the counters kept beside it.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from plixa.kernel.event_store import Event, Recorded
 from plixa.kernel.table import Table
@@ -24,6 +25,7 @@ class Rows(Generic[R]):
         self.before: dict[int, R | None] = {}
         self.now: dict[int, R | None] = {}
         self.group_changes: list[tuple[int, int | None]] = []
+        self._members: dict[Any, set[int]] = defaultdict(set)
 
     def missing(self, facts: Iterable[Recorded]) -> list[int]:
         """Keys that must be loaded before ``facts`` can be folded."""
@@ -43,14 +45,16 @@ class Rows(Generic[R]):
     def hold(self, key: int, row: R | None) -> None:
         """Remember a row as the table has it."""
         self.before[key] = self.now[key] = row
+        group = self.projection.table.group
+        if group is not None and row is not None:
+            self._members[getattr(row, group)].add(key)
 
     def fold(self, fact: Recorded) -> None:
         """Apply one event."""
         projection = self.projection
         kind = type(fact.event)
-        regroup = projection.regroupings.get(kind)
-        if regroup is not None:
-            self._regroup(fact.number, regroup(fact.event))
+        if projection.regroupings and kind in projection.regroupings:
+            self._regroup(fact.number, projection.regroupings[kind](fact.event))
         projector = projection.projectors.get(kind)
         if projector is None:
             return
@@ -58,9 +62,11 @@ class Rows(Generic[R]):
         row = self.now.get(key)
         if row is None and kind not in projection.creating:
             return
-        if key not in self.before:
-            self.before[key] = None
-        self.now[key] = projector(row, fact.event, fact)
+        changed = self.now[key] = projector(row, fact.event, fact)
+        if row is None:
+            self.before.setdefault(key, None)
+            if projection.table.group is not None:
+                self._members[getattr(changed, projection.table.group)].add(key)
 
     def changed(self) -> list[R]:
         """Rows to save."""
@@ -85,16 +91,16 @@ class Rows(Generic[R]):
         return {key: total[key] for key in sorted(total) if total[key]}
 
     def _regroup(self, source: int, target: int | None) -> None:
+        """Only regrouping moves rows between groups; a projector leaves a row where it is."""
         self.group_changes.append((source, target))
-        table = self.projection.table
-        for key, row in self.now.items():
-            if row is not None and getattr(row, table.group or "") == source:
-                self.now[key] = None if target is None else type(row)(**{**as_fields(row), table.group or "": target})
-
-
-def as_fields(row: Struct) -> dict[str, Any]:
-    """The row's fields by name."""
-    return {name: getattr(row, name) for name in row.__struct_fields__}
+        group = self.projection.table.group or ""
+        members = self._members.pop(source, set())
+        for key in members:
+            row = self.now[key]
+            if row is not None:
+                self.now[key] = None if target is None else replace(row, **{group: target})
+        if target is not None:
+            self._members[target] |= members
 
 
 class Projection(Generic[R]):

@@ -58,6 +58,11 @@ class Feed:
 
     def __init__(self, kernel: Kernel, listener: Listener, pace: Pace | None = None) -> None:
         self.kernel, self.listener, self.pace = kernel, listener, pace or Pace()
+        self.closed = False
+
+    def close(self) -> None:
+        """End every stream within ``pace.check``: the process is about to stop, and its server waits for open requests."""
+        self.closed = True
 
     async def follow(self, tenant: int, after: str | None, render: Render, alive: Alive) -> AsyncGenerator[bytes, None]:
         """The stream behind ``after``, a ``Last-Event-ID``, until ``alive`` answers False or the reader leaves.
@@ -111,6 +116,7 @@ class Follower:
 
     async def _admitted(self) -> bool:
         """Ask again whenever the last answer is too old to rely on."""
+        self.ended = self.ended or self._feed.closed
         if not self.ended and time.monotonic() - self._checked >= self._feed.pace.check:
             self.ended = not await self._alive()
             self._checked = time.monotonic()

@@ -10,11 +10,14 @@ from hashlib import sha256
 
 @lru_cache(maxsize=512)
 def scoped(query: str) -> str:
-    """A SELECT that runs for tenant ``$1``. Inside ``query`` the tenant is ``scope.tenant``; its own arguments begin at ``$2``."""
-    return (
-        "SELECT answer.* FROM (SELECT set_config('plixa.tenant', ($1::bigint)::text, true)::bigint AS tenant OFFSET 0) AS scope "  # noqa: S608
-        f"CROSS JOIN LATERAL ({query}) AS answer"
-    )
+    """A SELECT that runs for tenant ``$1``. Inside ``query`` the tenant is ``scope.tenant``; its own arguments begin at ``$2``.
+
+    ``OFFSET 0`` keeps the planner from taking ``query`` apart and reading one of its tables before the tenant is set.
+    """
+    if "scope.tenant" not in query:
+        raise ValueError(f"This query does not say whose rows it wants: {query}")
+    scope = "(SELECT set_config('plixa.tenant', ($1::bigint)::text, true)::bigint AS tenant OFFSET 0) AS scope"
+    return f"SELECT answer.* FROM {scope} CROSS JOIN LATERAL ({query} OFFSET 0) AS answer"  # noqa: S608
 
 
 def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:

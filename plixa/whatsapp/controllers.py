@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from litestar import Controller, Request
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, SkipValidation
 
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data
@@ -20,6 +20,9 @@ from plixa.whatsapp.commands.instances import (
 )
 from plixa.whatsapp.commands.webhook import Intake
 from plixa.whatsapp.queries import InstanceView, QrView, get_instance, get_qr, list_instances
+
+Line = NamedDependency[SkipValidation[Gateway]]
+"""Any gateway will do: a protocol cannot be looked for in an object's ancestry."""
 
 LARGEST_WEBHOOK: Final = 32 * 1024 * 1024
 """Bytes."""
@@ -57,7 +60,7 @@ class PhoneInstanceController(Controller):
         return Data(*await list_instances(uow, settings))
 
     @post("/", access=Access.OWNER)
-    async def add(self, uow: Uow, settings: NamedDependency[Settings], data: JSONBody[NewInstance | None]) -> Data[InstanceView]:
+    async def add(self, uow: Uow, settings: NamedDependency[Settings], data: JSONBody[NewInstance | None] = None) -> Data[InstanceView]:
         """Add a WhatsApp number: it begins as `pending_qr`; poll its QR to pair it."""
         return Data(await add_instance(uow, settings, data or NewInstance()))
 
@@ -67,17 +70,17 @@ class PhoneInstanceController(Controller):
         return Data(await get_instance(uow, phone_instance))
 
     @get("/{phone_instance:int}/qr", access=Access.OWNER)
-    async def qr(self, uow: Uow, gateway: NamedDependency[Gateway], phone_instance: FromPath[int]) -> Data[QrView]:
+    async def qr(self, uow: Uow, gateway: Line, phone_instance: FromPath[int]) -> Data[QrView]:
         """The QR to scan now; poll it until the status is `connected`."""
         return Data(await get_qr(uow, gateway, phone_instance))
 
     @post("/{phone_instance:int}/disconnect", access=Access.OWNER, status_code=200)
-    async def disconnect(self, uow: Uow, gateway: NamedDependency[Gateway], phone_instance: FromPath[int]) -> Data[InstanceView]:
+    async def disconnect(self, uow: Uow, gateway: Line, phone_instance: FromPath[int]) -> Data[InstanceView]:
         """Disconnect a WhatsApp number: the next pairing needs a fresh scan."""
         return Data(await disconnect_instance(uow, gateway, phone_instance))
 
     @post("/{phone_instance:int}/restart", access=Access.MEMBER, status_code=200)
-    async def restart(self, uow: Uow, gateway: NamedDependency[Gateway], phone_instance: FromPath[int]) -> Data[InstanceView]:
+    async def restart(self, uow: Uow, gateway: Line, phone_instance: FromPath[int]) -> Data[InstanceView]:
         """Restart a WhatsApp number's connection without unpairing it."""
         return Data(await restart_instance(uow, gateway, phone_instance))
 

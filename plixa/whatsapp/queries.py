@@ -42,10 +42,10 @@ USED: Final = """SELECT count(*) AS used FROM phone_instance
 WHERE tenant_id = scope.tenant AND removed_at IS NULL"""
 STATUS: Final = """SELECT status FROM phone_instance
 WHERE tenant_id = scope.tenant AND id = $2 AND removed_at IS NULL"""
-BY_NAME: Final = """SELECT tenant_id, id, webhook_secret, removed_at IS NOT NULL AS is_removed, last_webhook_at
-FROM phone_instance WHERE gateway_name = $1"""
-TARGET: Final = """SELECT gateway_name, webhook_secret FROM phone_instance
-WHERE tenant_id = scope.tenant AND id = $2 AND removed_at IS NULL"""
+KNOWN: Final = "tenant_id, id, gateway_name, webhook_secret, number, removed_at IS NOT NULL AS is_removed, last_webhook_at"
+BY_NAME: Final = f"""SELECT {KNOWN} FROM phone_instance WHERE gateway_name = $1"""  # noqa: S608 - constants
+BY_ID: Final = f"""SELECT {KNOWN} FROM phone_instance
+WHERE tenant_id = scope.tenant AND id = $2 AND removed_at IS NULL"""  # noqa: S608 - constants
 
 
 class PhoneNotConnected(Conflict):
@@ -127,7 +127,9 @@ class KnownInstance(Struct, frozen=True):
 
     tenant: int
     id: int
+    gateway_name: str
     secret: bytes
+    number: str | None
     is_removed: bool
     heard_at: datetime | None
 
@@ -212,10 +214,10 @@ async def count_instances(uow: UnitOfWork) -> int:
     return int(row["used"]) if row else 0
 
 
-async def find_target(uow: UnitOfWork, number: int) -> tuple[str, bytes] | None:
-    """What the gateway calls a number, and the SHA-256 of its webhook secret; None for one that was removed."""
-    row = await uow.fetchrow(TARGET, number)
-    return (row["gateway_name"], row["webhook_secret"]) if row else None
+async def find_known(uow: UnitOfWork, number: int) -> KnownInstance | None:
+    """A number as its webhooks see it; None for one that was removed."""
+    row = await uow.fetchrow(BY_ID, number)
+    return KnownInstance(*row) if row else None
 
 
 async def refuse_disconnected(uow: UnitOfWork, number: int) -> None:

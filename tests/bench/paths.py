@@ -6,7 +6,7 @@ from itertools import count
 from msgspec import Struct
 
 from tests.bench.inprocess import Job, appends, reference_appends
-from tests.bench.load import Plan, Result, drive
+from tests.bench.load import Exhausted, Plan, Result, drive
 from tests.bench.report import Figure, Line, Target, ratio
 from tests.bench.servers import Place, Web, plixa_web, reference_web, stopping
 from tests.bench.traffic import Both, Known, inbound, listing, opening, replies, searches
@@ -44,7 +44,7 @@ class Bench:
     def ask(self, web: Web, requests: list[bytes], seconds: float, rate: float | None = None) -> Result:
         """One slice."""
         result = drive(Plan(port=web.port, requests=requests, seconds=seconds, rate=rate, again=rate is None))
-        if result.failures or not result.latencies:
+        if result.failures or not result.statuses:
             raise Refused(f"{requests[0].splitlines()[0].decode()}: {result.statuses}")
         if web is self.ours:
             self.memory.append(web.memory())
@@ -159,8 +159,16 @@ def measure(where: Place, known: Known, numbers: list[int], effort: Effort, only
                 "memory": bench.weighed,
             }
             for name, step in steps.items():
-                lines += step() if wanted(name, only) else []
+                lines += attempt(name, step) if wanted(name, only) else []
     return lines
+
+
+def attempt(name: str, step: Callable[[], list[Line]]) -> list[Line]:
+    """The lines of one path; a path that answers wrongly is one line that is missed, and the others go on."""
+    try:
+        return step()
+    except (Refused, Exhausted) as error:
+        return [Line(name, f"refused: {str(error)[-160:]}", Figure([0.0]), Target("at least", 1))]
 
 
 def wanted(name: str, only: frozenset[str]) -> bool:

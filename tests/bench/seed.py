@@ -193,8 +193,6 @@ async def _without_indexes(database_url: str) -> dict[str, list[str]]:
     again: dict[str, list[str]] = {}
     try:
         for table in BIG:
-            if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {table})"):
-                raise Full(table)
             constraints = await connection.fetch(CONSTRAINTS, table)
             indexes = await connection.fetch(INDEXES, table)
             again[table] = [f"ALTER TABLE {table} ADD CONSTRAINT {row['name']} {row['definition']}" for row in constraints]
@@ -238,6 +236,8 @@ async def _furnish(order: Order) -> tuple[str, str]:
     tenant, at = order.tenant, moment(order.until) - timedelta(days=366)
     connection = await _connect(order.database_url)
     try:
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM event)"):
+            raise Full
         async with connection.transaction():
             await connection.execute(TENANT, tenant, "Lúcia Studios", f"bench-{tenant}", at)
             await connection.execute("INSERT INTO log_head (tenant_id) VALUES ($1)", tenant)

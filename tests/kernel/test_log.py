@@ -145,9 +145,7 @@ class TestProving:
         assert await fault(library) == Fault(9, MISSING)
 
     async def test_a_tail_hidden_by_moving_the_head_is_found(self, library: Library) -> None:
-        back = (
-            "UPDATE log_head SET (position, hash) = (SELECT 8, hash FROM event WHERE tenant_id = $1 AND position = 8)"
-        )
+        back = "UPDATE log_head SET (position, hash) = (SELECT 8, hash FROM event WHERE tenant_id = $1 AND position = 8)"
         await library.tamper(f"{back} WHERE tenant_id = $1")
         assert await fault(library) == Fault(9, FORGED)
 

@@ -53,9 +53,7 @@ class TestKeeping:
         with pytest.raises(PayloadTooLarge):
             await store.put(7, largest + b"x", KEY)
 
-    @pytest.mark.parametrize(
-        "blob", ["../secret.key", "/etc/passwd", "7/../7", "7", "", "7/ab/\x00", "0/ab/" + "a" * 32]
-    )
+    @pytest.mark.parametrize("blob", ["../secret.key", "/etc/passwd", "7/../7", "7", "", "7/ab/\x00", "0/ab/" + "a" * 32])
     async def test_a_name_that_is_none_of_ours_is_not_found(self, store: MediaStore, blob: str) -> None:
         with pytest.raises(NotFound):
             await store.get(blob, KEY)
@@ -72,9 +70,7 @@ class TestKeeping:
         with pytest.raises(NotFound):
             await store.get(second, KEY)
 
-    @pytest.mark.parametrize(
-        "damage", [lambda sealed: sealed[:-1], lambda _: b"", lambda _: b"short", lambda s: s + b"x"]
-    )
+    @pytest.mark.parametrize("damage", [lambda sealed: sealed[:-1], lambda _: b"", lambda _: b"short", lambda s: s + b"x"])
     async def test_a_damaged_file_is_not_found(self, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
         store = MediaStore(f"file://{tmp_path}")
         blob = await store.put(7, PHOTO, KEY)
@@ -137,12 +133,8 @@ SAMPLES = {
     "video/webm": b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm" + bytes(20),
     "application/pdf": b"%PDF-1.7\n<script>alert(1)</script>",
     "application/zip": archive("a.txt"),
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": archive(
-        "_rels/.rels", "word/document.xml"
-    ),
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": archive(
-        "[Content_Types].xml", "xl/workbook.xml"
-    ),
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": archive("_rels/.rels", "word/document.xml"),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": archive("[Content_Types].xml", "xl/workbook.xml"),
     "application/msword": bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600),
     "text/html": b"<!DOCTYPE html><html><script>alert(1)</script>",
     "text/vcard": b"BEGIN:VCARD\r\nVERSION:3.0\r\nEND:VCARD\r\n",
@@ -156,9 +148,7 @@ class TestKnowing:
     def test_a_file_is_known_by_its_content(self, mime: str) -> None:
         assert sniff(SAMPLES[mime]) == mime
 
-    @pytest.mark.parametrize(
-        "page", [b"<html>%PDF-1.4", b"\n<svg onload=alert(1)>", b" GIF89a", b"", b"<?php echo 1;", b"MZ"]
-    )
+    @pytest.mark.parametrize("page", [b"<html>%PDF-1.4", b"\n<svg onload=alert(1)>", b" GIF89a", b"", b"<?php echo 1;", b"MZ"])
     def test_a_disguised_file_is_nothing_a_browser_shows(self, page: bytes) -> None:
         assert sniff(page) not in INLINE
 
@@ -243,9 +233,7 @@ class TestRanges:
             ("bytes=" + "9" * 400 + "-", 200, b"0123456789", None),
         ],
     )
-    def test_one_range_is_answered(
-        self, header: str | None, status: int, body: bytes, content_range: str | None
-    ) -> None:
+    def test_one_range_is_answered(self, header: str | None, status: int, body: bytes, content_range: str | None) -> None:
         part = ranged(b"0123456789", header)
         assert (part.status, part.body, part.headers.get("Content-Range")) == (status, body, content_range)
         assert part.headers["Accept-Ranges"] == "bytes"

@@ -53,9 +53,7 @@ async def feed(kernel: Kernel) -> Feed:
 
 async def pages(facts: list[Recorded]) -> list[Change]:
     """Only what was written is to be seen."""
-    return [
-        Change(fact.position, "written", fact.event.text.encode()) for fact in facts if isinstance(fact.event, Written)
-    ]
+    return [Change(fact.position, "written", fact.event.text.encode()) for fact in facts if isinstance(fact.event, Written)]
 
 
 async def nothing(_facts: list[Recorded]) -> list[Change]:
@@ -205,6 +203,13 @@ class TestEnding:
             async with asyncio.timeout(PATIENCE):
                 assert await ending == b"the end"
             assert time.monotonic() - revoked[0] < 1
+
+    async def test_a_closed_feed_ends_its_streams(self, feed: Feed, library: Library) -> None:
+        async with aclosing(stream(feed, library)) as chunks:
+            await anext(chunks)
+            feed.close()
+            async with asyncio.timeout(PATIENCE):
+                assert [chunk async for chunk in chunks] == []
 
     async def test_a_refused_stream_says_nothing(self, feed: Feed, library: Library) -> None:
         async def never() -> bool:

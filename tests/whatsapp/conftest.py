@@ -1,6 +1,7 @@
 """A workspace whose numbers live in a sandbox gateway."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,17 @@ from msgspec.structs import replace
 
 from plixa.identity.commands import Entrance
 from plixa.inbox.commands.ingest import accept
-from plixa.whatsapp.actors import Actors
+from plixa.kernel.uow import UnitOfWork
+from plixa.whatsapp.actors import Actors, Reconciler
 from plixa.whatsapp.client import EvolutionGateway
 from plixa.whatsapp.controllers import GatewayWebhookController, PhoneInstanceController
-from plixa.whatsapp.queries import Instances
 from tests.support.apps import calling, make_app, started
 from tests.support.world import Workspace
 from tests.whatsapp.loopback import BY_HAND, KEY, sandbox
 from tests.whatsapp.shop import Shop
+
+CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id = scope.tenant AND phone_instance_id = $2
+AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
 
 
 @pytest.fixture
@@ -26,5 +30,13 @@ async def lojinha(entrance: Entrance, lucia_studios: Workspace, tmp_path: Path) 
         settings = replace(entrance.settings, public_url=gateway.receiver_url)
         async with EvolutionGateway(gateway.url, KEY) as evolution, started(app), calling(app) as client:
             app.state.update({"settings": settings, "gateway": evolution, "accept": accept})
-            app.state.instances = Instances(entrance.kernel.system)
-            yield Shop(lucia_studios, settings, client, gateway, Actors(evolution, settings))
+            handlers = Actors(evolution, settings).handlers() | Reconciler(evolution, accept, live_chats).handlers()
+            shop = Shop(lucia_studios, settings, app, client, gateway, handlers)
+            shop.forget()
+            yield shop
+
+
+async def live_chats(uow: UnitOfWork, number: int, since: datetime) -> list[str]:
+    """The addresses of a number's chats."""
+    rows = await uow.fetch(CHATS, number, since)
+    return [row["reply_to"] for row in rows]

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from httpx import AsyncClient, Response
+from litestar import Litestar
 from msgspec import Struct
 
+from plixa.kernel.delivery import Handler, deliver
 from plixa.kernel.log import read_log
-from plixa.kernel.outbox import deliver
 from plixa.kernel.settings import Settings
-from plixa.whatsapp.actors import Actors
 from plixa.whatsapp.client import TOKEN_HEADER
 from plixa.whatsapp.commands.instances import webhook_secret
+from plixa.whatsapp.queries import Instances
 from tests.support.world import Member, Workspace
 from tests.whatsapp.loopback import Sandbox
 from tests.whatsapp.webhooks import Webhook
@@ -27,9 +28,10 @@ class Shop(Struct, frozen=True):
 
     workspace: Workspace
     settings: Settings
+    app: Litestar
     client: AsyncClient
     gateway: Sandbox
-    actors: Actors
+    handlers: dict[str, Handler]
 
     async def call(self, method: str, path: str = "", member: Member | None = None, **more: Any) -> Response:
         """An operation on numbers, by the owner unless told otherwise; ``headers`` are added."""
@@ -64,7 +66,7 @@ class Shop(Struct, frozen=True):
     async def work(self) -> None:
         """Do the effects that are due, once."""
         for row in await self.workspace.rows(DUE):
-            await deliver(self.workspace.kernel, self.actors.handlers(), self.workspace.tenant, row["id"])
+            await deliver(self.workspace.kernel, self.handlers, self.workspace.tenant, row["id"])
 
     async def relay(self, event: str, fits: Callable[[Any], bool] = lambda _: True) -> None:
         """Hand on the newest of the gateway's webhooks of a kind, as soon as there is one."""
@@ -87,6 +89,10 @@ class Shop(Struct, frozen=True):
         """What the gateway calls a number."""
         rows = await self.workspace.rows("SELECT gateway_name FROM phone_instance WHERE tenant_id = $1 AND id = $2", number)
         return str(rows[0]["gateway_name"])
+
+    def forget(self) -> None:
+        """Let the application read every number anew."""
+        self.app.state.instances = Instances(self.workspace.kernel.system)
 
     async def topics(self, number: int) -> list[str]:
         """What the log says of a number, audit aside."""

@@ -12,6 +12,9 @@ EVERYWHERE = """SELECT contact_id, id, phone_instance_id FROM inbox_conversation
 WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) ORDER BY id"""
 
 
+OWN_KEYS = "UPDATE stream_key SET contact_id = $2 WHERE tenant_id = $1 AND contact_id = ANY($3::bigint[])"
+
+
 async def merge_conversations(uow: UnitOfWork, contact: Known, instance_id: int) -> int | None:
     """Make one conversation a number of all that ``contact`` and those it absorbed have; answers the one on ``instance_id``."""
     connection = await uow.begin()
@@ -20,6 +23,7 @@ async def merge_conversations(uow: UnitOfWork, contact: Known, instance_id: int)
         groups[row["phone_instance_id"]].append((row["contact_id"] != contact.id, row["id"]))
         async with uow.edit(Conversation, row["id"]):
             """Take every stream's lock in the order of their ids."""
+    await connection.execute(OWN_KEYS, uow.tenant, contact.id, list(contact.absorbed))
     kept: dict[int, int] = {}
     for number, conversations in groups.items():
         winner, *losers = [conversation for _, conversation in sorted(conversations)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -162,6 +162,7 @@ class LicenceRequired(GatewayError):
     default = "The WhatsApp gateway is not activated: its licence is missing."
 
 
+@runtime_checkable
 class Gateway(Protocol):
     """Every method raises a subclass of `GatewayError`; only sends raise `OutcomeUnknown`."""
 

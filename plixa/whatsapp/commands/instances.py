@@ -22,12 +22,13 @@ from plixa.whatsapp.queries import (
     InstanceView,
     Stored,
     count_instances,
-    find_target,
+    find_known,
     get_number_limit,
     get_stored,
 )
 
 DELETE_EFFECT: Final = "whatsapp.delete_instance"
+RECONCILE_EFFECT: Final = "whatsapp.reconcile"
 SUBJECT: Final = "phone_instance"
 
 INSERT: Final = """
@@ -123,14 +124,13 @@ async def remove_instance(uow: UnitOfWork, number: int) -> None:
 
 async def prepare_instance(uow: UnitOfWork, settings: Settings, number: int) -> Target | None:
     """What to tell the gateway; None for a removed number. After a change of the master key the secret is new."""
-    found = await find_target(uow, number)
-    if found is None:
+    known = await find_known(uow, number)
+    if known is None:
         return None
-    name, stored = found
-    secret = webhook_secret(settings, name)
-    if hashed(secret) != stored:
+    secret = webhook_secret(settings, known.gateway_name)
+    if hashed(secret) != known.secret:
         await uow.execute(RENEW_SECRET, number, hashed(secret))
-    return Target(name, secret)
+    return Target(known.gateway_name, secret)
 
 
 async def hear_answer(uow: UnitOfWork, number: int, told: Qr) -> None:
@@ -145,12 +145,21 @@ async def hear_answer(uow: UnitOfWork, number: int, told: Qr) -> None:
 async def hear(uow: UnitOfWork, number: int, fact: ConnectionChanged | QrChanged, heard: Heard) -> bool:
     """Apply news of a number's connection; False when they change nothing."""
     async with uow.edit(PhoneInstance, number) as editor:
-        known = editor.version
-        editor.record(editor.state.hear(fact, heard))
-        if editor.version == known:
+        before, version = editor.state, editor.version
+        editor.record(before.hear(fact, heard))
+        if editor.version == version:
             return False
         save(uow, editor.state, qr=fact if isinstance(fact, QrChanged) else None, heard_at=heard.at)
+        since = before.missed_since(heard.at)
+        if since is not None and editor.state.offline_since is None:
+            uow.enqueue(catching_up(number, editor.version, since))
     return True
+
+
+def catching_up(number: int, version: int, since: datetime, skip: int = 0) -> Effect:
+    """Look for what was missed since then, once a reconnect; ``skip`` chats were looked through already."""
+    payload = {"instance_id": number, "version": version, "since": since, "skip": skip}
+    return Effect(RECONCILE_EFFECT, f"{number}:{version}:{skip}", payload, order=order_of(number))
 
 
 def save(

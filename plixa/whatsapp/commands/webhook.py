@@ -32,8 +32,8 @@ PATIENCE: Final = 25.0
 """Seconds; the gateway waits for 30 and then comes again."""
 SECRETS: Final = re.compile(rb'"(apikey|token|hash|jwt|jwt_key|authorization|destination)"\s*:\s*"[^"]*"?', re.IGNORECASE)
 TOUCH: Final = """
-UPDATE phone_instance SET last_webhook_at = $3
-WHERE tenant_id = $1 AND id = $2 AND (last_webhook_at IS NULL OR last_webhook_at < $3 - interval '1 minute')
+UPDATE phone_instance SET last_webhook_at = $3::timestamptz
+WHERE tenant_id = $1 AND id = $2 AND (last_webhook_at IS NULL OR last_webhook_at < $3::timestamptz - interval '1 minute')
 """
 
 
@@ -123,11 +123,16 @@ def ours_to_mend() -> Iterator[None]:
 
 def read(instance: KnownInstance, body: bytes) -> Webhook:
     """The facts of a body. What is no JSON object says nothing, and is kept all the same."""
-    at = datetime.now(UTC)
     payload = decode(body)
-    if payload is None:
-        return Webhook(instance, [Ignored(reason="not a JSON object")], SECRETS.sub(rb'"\1":null', body), at, None)
-    return Webhook(instance, translate(payload), encode(redact(payload)), at, told_at(payload))
+    if payload is not None:
+        return read_payload(instance, payload)
+    kept = SECRETS.sub(rb'"\1":null', body)
+    return Webhook(instance, [Ignored(reason="not a JSON object")], kept, datetime.now(UTC), None)
+
+
+def read_payload(instance: KnownInstance, payload: dict[str, object]) -> Webhook:
+    """The facts of a JSON object."""
+    return Webhook(instance, translate(payload), encode(redact(payload)), datetime.now(UTC), told_at(payload))
 
 
 def decode(body: bytes) -> dict[str, object] | None:

@@ -21,6 +21,9 @@ REASONS: Final = {401: "logged_out", 402: "temporarily_banned", 403: "forbidden"
 RETRIES_LAST: Final = timedelta(minutes=30)
 """Longer than the gateway goes on delivering one event (about 20 minutes), no longer than any change of its clock."""
 
+SHORT_GAP: Final = timedelta(seconds=60)
+"""The gateway holds what comes in while it reconnects."""
+
 
 class Heard(Struct, frozen=True):
     """When news came in, when the gateway's own clock says it happened, and when we had heard from it before."""
@@ -135,6 +138,11 @@ class PhoneInstance(Aggregate, frozen=True):
         """The owner gives the number up."""
         if not self.is_removed:
             yield Removed(at=at)
+
+    def missed_since(self, at: datetime) -> datetime | None:
+        """Since when messages may have been missed, if the number is back at ``at``; None when it was hardly gone."""
+        since = self.offline_since
+        return since if since is not None and at - since > SHORT_GAP else None
 
     def _hear_qr(self, fact: QrChanged, heard: Heard) -> Iterator[Event]:
         if fact.exhausted:

@@ -1,0 +1,144 @@
+"""Asynchronous projections: each follows every tenant's log from its checkpoint, which is saved with the rows it stands for.
+
+An event that cannot be folded stops its projection for its tenant, with everything before it saved: an error in the log and
+``plixa_projection_stopped`` tell of it. It is never skipped; a restart, with mended code, tries again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+
+from plixa.kernel import metrics
+from plixa.kernel.envelope import refusal
+from plixa.kernel.errors import Unavailable
+from plixa.kernel.event_store import Recorded
+from plixa.kernel.log import Batch, Log
+from plixa.kernel.projection import Projection, Rows
+from plixa.kernel.saving import joined, row_pieces
+from plixa.kernel.uow import Kernel
+from plixa.kernel.wake import Listener
+
+log = logging.getLogger(__name__)
+
+BATCH = 2_000
+POLL_SECONDS = 1.0
+TAKE = "SELECT position FROM checkpoint WHERE tenant_id = $1 AND projection = $2 FOR UPDATE SKIP LOCKED"
+BEGIN = "INSERT INTO checkpoint (tenant_id, projection) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING position"
+ADVANCE = "UPDATE checkpoint SET position = $3 WHERE tenant_id = $1 AND projection = $2"
+BEHIND = """SELECT h.tenant_id, h.position - coalesce(c.position, 0) AS lag
+FROM log_head h LEFT JOIN checkpoint c ON c.tenant_id = h.tenant_id AND c.projection = $1
+WHERE h.position > coalesce(c.position, 0) ORDER BY h.tenant_id"""
+NOTHING = Batch([], 0, full=False)
+
+
+class Poisoned(Exception):
+    """The next event of a tenant's log cannot be folded."""
+
+
+async def run_projectors(kernel: Kernel, listener: Listener, projections: Iterable[Projection[Any]]) -> None:
+    """Keep every projection up to date, until cancelled; any number of processes may."""
+    async with asyncio.TaskGroup() as tasks:
+        for projection in projections:
+            tasks.create_task(follow(kernel, listener, projection))
+
+
+async def follow(kernel: Kernel, listener: Listener, projection: Projection[Any]) -> None:
+    """One projection, for all tenants: at once where a wake-up comes, and by polling where none does."""
+    stopped: set[int] = set()
+    while True:
+        # Listening begins before reading: what is committed in between still rouses us.
+        news = asyncio.create_task(listener.wait(0, POLL_SECONDS))
+        try:
+            while await pass_over(kernel, projection, stopped):
+                """Some tenant has more than a batch to go."""
+            await asyncio.wait((news,))
+        except Exception as error:
+            if not isinstance(refusal(error), Unavailable):
+                raise
+            log.warning("Projection %s waits for its database: %r", projection.name, error)
+            await asyncio.sleep(POLL_SECONDS)
+        finally:
+            news.cancel()
+
+
+async def pass_over(kernel: Kernel, projection: Projection[Any], stopped: set[int]) -> bool:
+    """One batch for every tenant that is behind, so that none waits for a long one; True when there is more to do at once."""
+    async with kernel.system.connection() as connection:
+        behind = await connection.fetch(BEHIND, projection.name)
+    metrics.PROJECTION_LAG.labels(projection.name).set(sum(row["lag"] for row in behind))
+    more = False
+    for tenant in (row["tenant_id"] for row in behind if row["tenant_id"] not in stopped):
+        try:
+            more |= (await advance(kernel, projection, tenant)).full
+        except Poisoned as error:
+            log.error("%s", error, exc_info=error.__cause__)
+            stopped.add(tenant)
+    metrics.PROJECTION_STOPPED.labels(projection.name).set(len(stopped))
+    return more
+
+
+async def catch_up(kernel: Kernel, projection: Projection[Any], tenant: int, batch: int = BATCH) -> int:
+    """Fold everything behind the checkpoint; answers how many events concerned the projection. Raises Poisoned."""
+    folded = 0
+    while (done := await advance(kernel, projection, tenant, batch)).full:
+        folded += len(done.facts)
+    return folded + len(done.facts)
+
+
+async def advance(kernel: Kernel, projection: Projection[Any], tenant: int, batch: int = BATCH) -> Batch:
+    """Fold one batch, or what comes before the first event in it that cannot be folded; raises Poisoned when that is the first."""
+    limit = batch
+    while True:
+        [done] = await asyncio.gather(step(kernel, projection, tenant, limit), return_exceptions=True)
+        if not isinstance(done, BaseException):
+            return done
+        if not isinstance(done, Exception) or isinstance(refusal(done), Unavailable):
+            raise done
+        if limit == 1:
+            raise Poisoned(f"Projection {projection.name} is stopped in the log of workspace {tenant}: {done!r}") from done
+        limit //= 2
+
+
+async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: int) -> Batch:
+    """Read, fold, and save rows, counters and checkpoint in one transaction. Nothing where another process is at it."""
+    async with kernel.system.transaction() as connection:
+        place = (tenant, projection.name)
+        position = await connection.fetchval(TAKE, *place)
+        if position is None:
+            position = await connection.fetchval(BEGIN, *place)
+        if position is None:
+            return NOTHING
+        batch = await Log(connection, kernel.vault, tenant).read(position, limit, projection.topics)
+        rows = Rows(projection)
+        await load(connection, tenant, rows, batch.facts)
+        for fact in batch.facts:
+            rows.fold(fact)
+        await save_group_changes(connection, tenant, rows)
+        statement, arguments = joined(row_pieces(tenant, [rows]), (ADVANCE, (*place, batch.through)))
+        await connection.execute(statement, *arguments)
+        return batch
+
+
+async def load(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any], facts: list[Recorded]) -> None:
+    """Hold the rows that ``facts`` change and that are not held yet."""
+    keys = rows.missing(facts)
+    table = rows.projection.table
+    for key in keys:
+        rows.hold(key, None)
+    for found in await connection.fetch(table.select(), tenant, keys) if keys else ():
+        row = table.restore(found)
+        rows.hold(table.key_of(row), row)
+
+
+async def save_group_changes(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any]) -> None:
+    """Drop and move, in their order, the groups as the table has them; before anything else is read from it or saved."""
+    table = rows.projection.table
+    for source, target in rows.group_changes:
+        if target is None:
+            await connection.execute(table.drop_group(), tenant, source)
+        else:
+            await connection.execute(table.move_group(), tenant, source, target)
+    rows.group_changes.clear()
