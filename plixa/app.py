@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +17,7 @@ from plixa.kernel.assembly import assemble, running
 from plixa.kernel.auth import Gatekeeper
 from plixa.kernel.bodies import JsonRequest
 from plixa.kernel.envelope import answer_error
+from plixa.kernel.gauges import measure
 from plixa.kernel.health import ready_checks
 from plixa.kernel.http import refuse_undeclared
 from plixa.kernel.passwords import PasswordChecker
@@ -46,7 +48,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         passwords.close()
 
     app = Litestar(
-        [create_router(), create_probes(ready_checks(machinery))],
+        [create_router(), create_probes(ready_checks(machinery), [partial(measure, machinery)])],
         lifespan=[lifespan],
         request_class=JsonRequest,
         exception_handlers={Exception: answer_error},

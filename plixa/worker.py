@@ -11,14 +11,17 @@ from dramatiq.middleware import AsyncIO, ShutdownNotifications
 from dramatiq.worker import Worker
 
 from plixa.inbox import actors as inbox
+from plixa.inbox.commands.ingest import accept
+from plixa.inbox.queries.conversations import list_live_chats
 from plixa.kernel import logs
 from plixa.kernel.assembly import Machinery, assemble, running
 from plixa.kernel.delivery import Handler
 from plixa.kernel.jobs import declare, keep_house, relay
+from plixa.kernel.projector import run_projectors
 from plixa.kernel.settings import Settings, load_settings
 from plixa.whatsapp import actors as whatsapp
 from plixa.whatsapp.client import EvolutionGateway
-from projections.registry import INLINE
+from projections.registry import ASYNC, INLINE
 
 THREADS = 16
 """Effects of one worker under way at once."""
@@ -82,10 +85,15 @@ def create_broker(settings: Settings) -> RedisBroker:
 
 def effects(settings: Settings, gateway: EvolutionGateway) -> dict[str, Handler]:
     """Every effect there is, by its kind."""
-    return {**inbox.Actors(gateway).handlers(), **whatsapp.Actors(gateway, settings).handlers()}
+    return {
+        **inbox.Actors(gateway).handlers(),
+        **whatsapp.Actors(gateway, settings).handlers(),
+        **whatsapp.Reconciler(gateway, accept, list_live_chats).handlers(),
+    }
 
 
 async def attend(machinery: Machinery, gateway: EvolutionGateway, deliver: "dramatiq.Actor[..., None]") -> None:
     """What runs beside the actors on their loop: the relay and the projectors."""
     async with running(machinery), gateway, asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(machinery, deliver))
+        tasks.create_task(run_projectors(machinery.kernel, machinery.listener, ASYNC))

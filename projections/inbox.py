@@ -35,23 +35,17 @@ from plixa.kernel.event_store import Event, Recorded
 from plixa.kernel.projection import Projection
 from plixa.kernel.search import lexemes
 from plixa.kernel.table import Table
+from plixa.whatsapp.domain import phone_variants
 
 PREVIEW = 160
 """Characters of the last message that a list shows."""
 
 
-class LastMessage(Struct, frozen=True):
-    """What a list shows of the newest message; ``direction`` in, out or note."""
-
-    id: int
-    direction: str
-    type: str
-    body: str | None
-    at: datetime
-
-
 class InboxRow(Struct, frozen=True):
-    """One conversation. ``reply_to`` is the address the customer last wrote from, at ``replied_at``."""
+    """One conversation.
+
+    ``last_message_type`` is ``revoked`` once that was deleted for everyone; ``reply_to`` is the address the customer last wrote from.
+    """
 
     id: int
     contact_id: int
@@ -74,20 +68,26 @@ class InboxRow(Struct, frozen=True):
     notes: str | None = None
     unread_count: int = 0
     snoozed_until: datetime | None = None
-    last_message: LastMessage | None = None
+    last_message_id: int | None = None
+    last_message_direction: str | None = None
+    last_message_type: str | None = None
+    last_message_body: str | None = None
+    last_message_edited_at: datetime | None = None
     closed_at: datetime | None = None
     first_responded_at: datetime | None = None
     words: str = ""
 
 
 def tally(row: InboxRow) -> Iterator[str]:
-    """The kept counters a conversation adds one to."""
+    """The kept counters a conversation adds one to; a snoozed one counts among the snoozed and nowhere else."""
     if row.status != "open":
         yield "closed"
         return
     state = "snoozed" if row.snoozed_until is not None else "open"
     yield state
     yield f"{state}:{row.assigned_user_id or 0}"
+    if state == "snoozed":
+        return
     if row.unread_count:
         yield f"unread:{row.assigned_user_id or 0}"
     yield from (f"label:{label}" for label in row.labels)
@@ -99,17 +99,24 @@ inbox = Projection(Table("inbox_conversation", InboxRow), counts=tally)
 
 
 def preview(row: InboxRow, message_id: int, direction: str, content: Content, at: datetime) -> InboxRow:
-    """The row with a new last message, if it is the newest."""
-    last = row.last_message
-    if last is not None and (last.at, last.id) > (at, message_id):
+    """The row with a new last message, if it is the newest; ``direction`` in, out or note."""
+    if row.last_message_id is not None and (row.last_message_at, row.last_message_id) > (at, message_id):
         return row
-    body = content.body[:PREVIEW] if content.body else None
-    return replace(row, last_message=LastMessage(message_id, direction, content.type, body, at), last_message_at=at)
+    return replace(
+        row,
+        last_message_id=message_id,
+        last_message_direction=direction,
+        last_message_type=content.type,
+        last_message_body=content.body[:PREVIEW] if content.body else None,
+        last_message_edited_at=None,
+        last_message_at=at,
+    )
 
 
 def spelled(row: InboxRow, tenant: int) -> InboxRow:
-    """The row with the words that find it."""
-    return replace(row, words=lexemes(tenant, row.custom_name, row.contact_name, phone=row.phone))
+    """The row with the words that find it; a phone is found with and without its ninth digit."""
+    phones = phone_variants(row.phone) if row.phone else ()
+    return replace(row, words=lexemes(tenant, row.custom_name, row.contact_name, phones=phones))
 
 
 @inbox.creates(Opened)
@@ -239,15 +246,15 @@ def note_added(row: InboxRow, event: NoteAdded, fact: Recorded) -> InboxRow:
 
 @inbox.on(Edited)
 def edited(row: InboxRow, event: Edited, fact: Recorded) -> InboxRow:
-    last = row.last_message
-    if last is None or last.id != event.message_id or last.type == "revoked":
+    if row.last_message_id != event.message_id or row.last_message_type == "revoked":
         return row
-    return replace(row, last_message=replace(last, body=event.body[:PREVIEW]), updated_at=fact.at)
+    if row.last_message_edited_at is not None and row.last_message_edited_at > event.edited_at:
+        return row
+    return replace(row, last_message_body=event.body[:PREVIEW], last_message_edited_at=event.edited_at, updated_at=fact.at)
 
 
 @inbox.on(Revoked)
 def revoked(row: InboxRow, event: Revoked, fact: Recorded) -> InboxRow:
-    last = row.last_message
-    if last is None or last.id != event.message_id:
+    if row.last_message_id != event.message_id:
         return row
-    return replace(row, last_message=replace(last, type="revoked", body=None), updated_at=fact.at)
+    return replace(row, last_message_type="revoked", last_message_body=None, last_message_edited_at=None, updated_at=fact.at)

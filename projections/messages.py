@@ -26,6 +26,7 @@ from plixa.inbox.domain.events import (
     Reacted,
     Received,
     Revoked,
+    Stalled,
 )
 from plixa.kernel.event_store import Recorded
 from plixa.kernel.projection import Projection
@@ -72,6 +73,7 @@ class MessageRow(Struct, frozen=True):
     unsupported_kind: str | None = None
     forwarded: bool = False
     in_doubt: bool = False
+    stalled: bool = False
     accepted_at: datetime | None = None
     delivered_at: datetime | None = None
     read_at: datetime | None = None
@@ -169,7 +171,12 @@ def failed(row: MessageRow, event: Failed, fact: Recorded) -> MessageRow:
 
 @messages.on(InDoubt)
 def in_doubt(row: MessageRow, _event: InDoubt, _fact: Recorded) -> MessageRow:
-    return replace(row, in_doubt=True)
+    return replace(row, in_doubt=row.gateway_id is None)
+
+
+@messages.on(Stalled)
+def stalled(row: MessageRow, _event: Stalled, _fact: Recorded) -> MessageRow:
+    return row if RANKS.get(row.status, 0.0) >= RANKS["sent"] else replace(row, stalled=True)
 
 
 def advanced(row: MessageRow, status: str, at: datetime) -> MessageRow:
@@ -178,6 +185,7 @@ def advanced(row: MessageRow, status: str, at: datetime) -> MessageRow:
     if status in ("sent", "delivered", "read", "played"):
         row = replace(
             row,
+            stalled=False,
             accepted_at=row.accepted_at or at,
             delivered_at=row.delivered_at or (at if rank >= RANKS["delivered"] else None),
             read_at=row.read_at or (at if rank >= RANKS["read"] else None),
@@ -214,7 +222,8 @@ def reacted(row: MessageRow, event: Reacted, _fact: Recorded) -> MessageRow:
     same = next((reaction for reaction in row.reactions if reaction.by == event.by), None)
     if same is not None and same.at > event.reacted_at:
         return row
-    return replace(row, reactions=[*others, Reaction(event.by, event.emoji, event.reacted_at)])
+    reactions = [*others, Reaction(event.by, event.emoji, event.reacted_at)]
+    return replace(row, reactions=sorted(reactions, key=lambda reaction: reaction.by))
 
 
 @messages.on(MediaStored)

@@ -26,6 +26,7 @@ from plixa.kernel.throttle import Throttler
 from plixa.kernel.uow import Kernel
 from projections.registry import INLINE
 from tests.support.apps import calling, cancelled_after, started
+from tests.support.numbers import Number, connect_number
 from tests.support.servers import on_redis_database, present_run, running
 from tests.support.world import Member, Workspace, add_agent, register_workspace
 
@@ -143,3 +144,9 @@ async def ana(entrance: Entrance, lucia_studios: Workspace) -> Member:
 async def other_tenant(entrance: Entrance) -> Workspace:
     """A twin, to which everything of ``lucia_studios`` is unknown."""
     return await register_workspace(entrance, "Lúcia Studios", "Lucia")
+
+
+@pytest.fixture
+async def connected_number(settings: Settings, lucia_studios: Workspace) -> Number:
+    """A WhatsApp number of Lúcia's, paired: webhooks go to its path and carry its secret."""
+    return await connect_number(settings, lucia_studios)

@@ -52,15 +52,20 @@ def demo() -> None:
 @click.option("--tenant", type=int, help="Only this workspace.")
 def rebuild(projection: str, tenant: int | None) -> None:
     """Build a read model anew from the log, beside the one in use, and swap them."""
-    from plixa.worker import rebuild as rebuild_projection
+    from plixa.kernel.rebuild import Busy, RebuildRunning
+    from plixa.kernel.rebuild import rebuild as rebuild_projections
+    from projections.registry import BY_NAME
 
+    if projection not in BY_NAME:
+        raise click.ClickException(f"There is no projection {projection}; there are: {', '.join(BY_NAME)}.")
     with connected() as settings, _progress() as progress:
-        task = progress.add_task(f"Rebuilding {projection}", total=None)
+        report = partial(_report, progress, progress.add_task(f"Rebuilding {projection}", total=None))
         try:
-            report = partial(_report, progress, task)
-            count = asyncio.run(rebuild_projection(settings, projection, tenant, report))
-        except LookupError as error:
-            raise click.ClickException(f"There is no projection {projection}.") from error
+            count = asyncio.run(rebuild_projections(settings, BY_NAME[projection], tenant, report))
+        except RebuildRunning as error:
+            raise click.ClickException("Another rebuild is running. Wait until it has ended.") from error
+        except Busy as error:
+            raise click.ClickException("The tables are too busy to be exchanged. Nothing was changed; try again later.") from error
     click.echo(f"{projection} was rebuilt from {count} events.")
 
 
@@ -85,7 +90,7 @@ async def _verify(settings: "Settings", tenant: int | None, progress: "Progress"
     machinery = assemble(settings, ())
     async with running(machinery):
         async with machinery.kernel.system.connection() as connection:
-            every = [row["tenant_id"] for row in await connection.fetch("SELECT tenant_id FROM tenant ORDER BY 1")]
+            every = [row["tenant_id"] for row in await connection.fetch("SELECT tenant_id FROM tenant UNION SELECT tenant_id FROM log_head ORDER BY 1")]
         verdicts = []
         for each in every if tenant is None else [tenant]:
             task = progress.add_task(f"Workspace {each}", total=None)

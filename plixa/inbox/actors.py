@@ -8,7 +8,7 @@ from hashlib import sha256
 from msgspec import Struct
 
 from plixa.inbox.commands.conversations import wake_conversation
-from plixa.inbox.commands.delivery import Taken, accept_message, doubt_message, fail_message, keep_media, miss_media
+from plixa.inbox.commands.delivery import Taken, accept_message, check_stalled, doubt_message, fail_message, keep_media, miss_media
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import MediaStored
 from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, list_latest_received
@@ -47,6 +47,7 @@ class Actors(Struct, frozen=True):
             "inbox.fetch_media": self.fetch_media,
             "inbox.mark_read": self.mark_read,
             "inbox.wake": self.wake,
+            "inbox.check_stalled": self.check_stalled,
             "inbox.delete_media": self.delete_media,
         }
 
@@ -151,6 +152,11 @@ class Actors(Struct, frozen=True):
         """A snooze's time has come."""
         await finish(delivery, partial(wake_conversation, number=delivery.payload["conversation_id"]))
 
+    async def check_stalled(self, delivery: Delivery) -> None:
+        """A message may have been accepted and gone nowhere."""
+        place = (delivery.payload["conversation_id"], delivery.payload["message_id"])
+        await finish(delivery, partial(check_stalled, conversation=place[0], message=place[1]))
+
     async def delete_media(self, delivery: Delivery) -> None:
         """Files of a conversation that is gone; unreadable already, since their key is."""
         for blob in delivery.payload["blobs"]:
@@ -172,7 +178,7 @@ async def find_outbound(delivery: Delivery, conversation: int, message: int) -> 
         row = await find_message_row(uow, message)
         if row is None or (row.direction == "out" and (row.gateway_id is not None or row.status == "failed")):
             return None
-        return await get_outbound(uow, conversation, row)
+        return await get_outbound(uow, row.conversation_id, row)
 
 
 async def doubt(delivery: Delivery, conversation: int, message: int) -> None:

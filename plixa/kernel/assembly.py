@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -50,10 +50,15 @@ async def running(machinery: Machinery) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await cancelled(tasks)
         await machinery.kernel.database.close()
         await machinery.kernel.system.close()
         await machinery.redis.aclose()
+
+
+async def cancelled(tasks: list["asyncio.Task[None]"]) -> None:
+    """Cancel until they end: on Python 3.11 Redis' client can swallow a cancellation."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.2)

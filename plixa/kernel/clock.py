@@ -13,9 +13,10 @@ class NonexistentLocalTime(Invalid):
 
 def instant(given: datetime, zone: str, field: str) -> datetime:
     """The instant in UTC. Of a wall time that comes twice the earlier; raises NonexistentLocalTime for one that is skipped."""
-    if given.tzinfo is not None:
-        return given.astimezone(UTC)
-    moment = given.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    if moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != given:
+    try:
+        moment = (given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid.field(field, "Is too large.") from error
+    if given.tzinfo is None and moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != given:
         raise NonexistentLocalTime(details={field: [NonexistentLocalTime.default]})
     return moment

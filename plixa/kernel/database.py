@@ -11,7 +11,7 @@ import asyncpg
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from plixa.kernel.errors import Unavailable
 
@@ -65,6 +65,7 @@ class Database:
                     "timezone": "UTC",
                     "jit": "off",
                     "lock_timeout": "10s",
+                    "statement_timeout": "10s" if role == APP_ROLE else "0",
                     "idle_in_transaction_session_timeout": "30s",
                 },
             },
@@ -95,6 +96,11 @@ class Database:
         """An asyncpg connection inside a transaction that commits when the block ends well."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    def usage(self) -> tuple[int, int]:
+        """Connections in use, and how many there may be."""
+        pool = cast("AsyncAdaptedQueuePool", self.engine.pool)
+        return pool.checkedout(), pool.size()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -155,18 +155,29 @@ class EventMapper(Mapper[UUID]):
         return msgspec.json.decode(self.cipher.decrypt(payload), type=cls)
 
 
-def digest(tenant: int, stored: StoredEvent, at: datetime, actor: bytes, request_id: str) -> bytes:
-    """SHA-256 over everything an event says, every part preceded by its length (4 bytes, big endian).
+class Written(Struct, frozen=True):
+    """An event as the log has it; ``actor`` in its canonical form."""
 
-    The chain is ``hash = SHA-256(previous hash || position as 8 bytes || digest)``, starting from 32 zero bytes.
-    """
-    sha = sha256()
-    instant = round(at.timestamp() * 1_000_000)
-    place = f"{tenant}|{stored.originator_id}|{stored.originator_version}|{stored.topic}|{instant}|{request_id}"
-    for part in (place.encode(), actor, stored.state):
-        sha.update(len(part).to_bytes(4, "big"))
-        sha.update(part)
-    return sha.digest()
+    tenant: int
+    number: int
+    stored: StoredEvent
+    at: datetime
+    actor: bytes
+    request_id: str
+
+    def digest(self) -> bytes:
+        """SHA-256 over everything an event says, every part preceded by its length (4 bytes, big endian).
+
+        The chain is ``hash = SHA-256(previous hash || position as 8 bytes || digest)``, starting from 32 zero bytes.
+        """
+        one = self.stored
+        stream = f"{one.originator_id}|{self.number}|{one.originator_version}"
+        circumstances = f"{self.tenant}|{stream}|{one.topic}|{round(self.at.timestamp() * 1_000_000)}|{self.request_id}"
+        sha = sha256()
+        for part in (circumstances.encode(), self.actor, one.state):
+            sha.update(len(part).to_bytes(4, "big"))
+            sha.update(part)
+        return sha.digest()
 
 
 def link(previous: bytes, position: int, event_digest: bytes) -> bytes:

@@ -1,9 +1,10 @@
-"""Routes: ``get post put patch delete`` as Litestar's, with ``access=`` to be stated, one unit of work a request, one transaction a command.
+"""Routes: ``get post put patch delete`` as Litestar's, with ``access=`` to be stated; one unit of work a request.
 
 A mutating handler runs, its answer is encoded, everything is committed, and only then is the answer sent. A command that lost a race
 runs again from its start. A handler's ``uow`` is closed when it returns.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from http import HTTPMethod
@@ -24,6 +25,7 @@ from litestar.routes import HTTPRoute
 from plixa.kernel.auth import Access, Principal
 from plixa.kernel.event_store import Actor
 from plixa.kernel.idempotency import Answer, IdempotencyKey, read_key
+from plixa.kernel.metrics import COMMANDS
 from plixa.kernel.requests import current_request_id
 from plixa.kernel.uow import Kernel, UnitOfWork, perform
 
@@ -35,6 +37,7 @@ Caller = NamedDependency[Principal]
 Machinery = NamedDependency[Kernel]
 
 JSON = "application/json"
+BOUNDARY = re.compile(r'^multipart/.*;\s*boundary="?([^";]+)', re.IGNORECASE)
 ACTORS = {"panel": "member", "api": "token", "staff": "staff"}
 
 
@@ -70,7 +73,14 @@ async def remember_key(connection: ASGIConnection[Any, Any, Any, Any], handler: 
         return
     request = cast("Request[Any, Any, Any]", connection)
     place = f"{request.method} {request.url.path}?{request.url.query} ".encode()
-    connection.scope["state"]["idempotency"] = read_key(principal.scope, header, place + await request.body())
+    body = without_boundary(await request.body(), request.headers.get("content-type", ""))
+    connection.scope["state"]["idempotency"] = read_key(principal.scope, header, place + body)
+
+
+def without_boundary(body: bytes, content_type: str) -> bytes:
+    """A form's body without the text that separates its parts: every repetition has another."""
+    boundary = BOUNDARY.search(content_type)
+    return body if boundary is None else body.replace(b"--" + boundary[1].encode(), b"--")
 
 
 def reading(handler: Handler) -> Handler:
@@ -102,10 +112,13 @@ def committing(status: int) -> Callable[[Handler], Handler]:
             async def attempt() -> Answer:
                 return await answer(uow, status, lambda: handler(*arguments, **named))
 
+            outcome = "refused"
             try:
                 result = await perform(uow, attempt)
+                outcome = "done"
             finally:
                 uow.close()
+                COMMANDS.labels(handler.__qualname__, outcome).inc()
             headers = {"X-Plixa-Position": str(uow.position)} if uow.position else None
             return Response(result.body, status_code=result.status, media_type=JSON, headers=headers)
 

@@ -23,6 +23,7 @@ PROJECTION_STOPPED: Final = Gauge(
     "plixa_projection_stopped", "Tenants for whom a projection met an event it cannot fold.", ("projection",), registry=REGISTRY
 )
 OUTBOX_AGE: Final = Gauge("plixa_outbox_age_seconds", "Age of the oldest due outbox row.", ("kind",), registry=REGISTRY)
+OUTBOX_PARKED: Final = Gauge("plixa_outbox_parked", "Outbox rows given up after five attempts.", ("kind",), registry=REGISTRY)
 QUEUE_DEPTH: Final = Gauge("plixa_queue_depth", "Messages waiting in a queue.", ("queue",), registry=REGISTRY)
 GATEWAY_SILENCE: Final = Gauge("plixa_gateway_silence_seconds", "Seconds since the gateway last spoke.", ("instance",), registry=REGISTRY)
 POOL: Final = Gauge("plixa_pool_connections", "Database connections by state.", ("state",), registry=REGISTRY)

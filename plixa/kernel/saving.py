@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from plixa.kernel.editor import Circumstances, Editor
-from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, canonical, digest
+from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, Written, canonical
 from plixa.kernel.projection import Rows
 
 Piece = tuple[str, tuple[Any, ...]]
@@ -59,7 +59,7 @@ def append_piece(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: 
         [one.originator_version for one in stored],
         [one.topic for one in stored],
         [one.state for one in stored],
-        [digest(about.tenant, one, at, actor, about.request_id) for one in stored],
+        [Written(about.tenant, fact.number, one, at, actor, about.request_id).digest() for fact, one in zip(facts, stored, strict=True)],
         at,
         actor.decode(),
         about.request_id,

@@ -5,24 +5,32 @@ A row's words are lexemes that begin with its tenant (``42/maria``), so that one
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 WORD = re.compile(r"\w+")
+USUAL_MARKS = re.compile("[\u0300-\u034e\u0350-\u036f]+")
 LONGEST = 48
 MOST = 400
 
 
 def folded(text: str) -> list[str]:
     """The words of a text without accents and case."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    plain = text if text.isascii() else unmarked(unicodedata.normalize("NFKD", text))
     return [word[:LONGEST] for word in WORD.findall(plain.casefold())]
 
 
-def lexemes(tenant: int, *texts: str | None, phone: str | None = None) -> str:
-    """The distinct words of ``texts``, and every ending of ``phone`` of four digits and more, ready to be indexed."""
-    if not any(texts) and not phone:
+def unmarked(decomposed: str) -> str:
+    """Without the marks, such as accents, that stand behind their letters; most texts have only the usual ones."""
+    plain = USUAL_MARKS.sub("", decomposed)
+    return plain if plain.isascii() else "".join([letter for letter in plain if not unicodedata.combining(letter)])
+
+
+def lexemes(tenant: int, *texts: str | None, phones: Iterable[str] = ()) -> str:
+    """The distinct words of ``texts``, and every ending of ``phones`` of four digits and more, ready to be indexed."""
+    if not any(texts) and not phones:
         return ""
     words = dict.fromkeys(word for text in texts if text for word in folded(text))
-    endings = [phone[start:] for start in range(len(phone) - 3)] if phone else []
+    endings = dict.fromkeys(phone[start:] for phone in phones for start in range(len(phone) - 3))
     return " ".join(f"{tenant}/{word}" for word in [*list(words)[:MOST], *endings])
 
 

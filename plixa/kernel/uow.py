@@ -34,6 +34,7 @@ from plixa.kernel.event_store import (
 )
 from plixa.kernel.idempotency import IdempotencyKey
 from plixa.kernel.media import MediaStore
+from plixa.kernel.metrics import EVENTS_APPENDED
 from plixa.kernel.numbers import Numbers
 from plixa.kernel.outbox import Effect, Outbox
 from plixa.kernel.projection import Projection, Rows
@@ -272,31 +273,36 @@ class UnitOfWork(Circumstances):
 
     async def commit(self) -> None:
         """Save everything and end the transaction. Nothing is acknowledged before this returns."""
-        if not self.begun:
+        outbox = self._outbox.piece(self.tenant)
+        if not self.begun and not self._pieces and outbox is None:
             return
-        connection = await self.connection()
+        connection = await self.begin()
         if self._session is not None:
             await self._session.flush()
         facts = [fact for editor in self._editors.values() for fact in editor.facts]
-        pieces = [
-            *row_pieces(self.tenant, self._staged.values()),
-            *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
-            *self._pieces,
-        ]
-        outbox = self._outbox.piece(self.tenant)
-        if outbox is not None:
-            pieces.append(outbox)
-        if pieces or facts:
-            last = append_piece(self, self._editors, facts) if facts else ("SELECT 0", ())
-            statement, arguments = joined(pieces, last)
-            self.position = await connection.fetchval(statement, *arguments) or self.position
+        await self._save(connection, facts, [outbox] if outbox is not None else [])
         for stream in self._erased:
             for erasure in ERASE:
                 await connection.execute(erasure, self.tenant, stream)
         await connection.execute("COMMIT")
+        for fact in facts:
+            EVENTS_APPENDED.labels(fact.event.TOPIC).inc()
         if facts or outbox is not None:
             self.kernel.waker.wake(self.tenant)
         self._reset()
+
+    async def _save(self, connection: "asyncpg.Connection[Any]", facts: list[Recorded], outbox: list[Piece]) -> None:
+        """Everything in one statement, the append to the log last."""
+        pieces = [
+            *row_pieces(self.tenant, self._staged.values()),
+            *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
+            *self._pieces,
+            *outbox,
+        ]
+        if pieces or facts:
+            last = append_piece(self, self._editors, facts) if facts else ("SELECT 0", ())
+            statement, arguments = joined(pieces, last)
+            self.position = await connection.fetchval(statement, *arguments) or self.position
 
     async def rollback(self) -> None:
         """Undo and forget everything of this attempt."""

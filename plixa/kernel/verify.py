@@ -13,13 +13,13 @@ from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 
 from plixa.kernel.database import Database
-from plixa.kernel.event_store import GENESIS, digest, link
+from plixa.kernel.event_store import GENESIS, Written, link
 
 BATCH = 2_000
 FIRST = -(2**63)
 HEAD = """SELECT h.position, h.hash, (SELECT max(position) FROM event WHERE tenant_id = $1) AS tail
 FROM (SELECT $1::bigint AS tenant_id) t LEFT JOIN log_head h USING (tenant_id)"""
-EVENTS = """SELECT position, stream_id, version, topic, payload, recorded_at, actor::text, request_id, hash FROM event
+EVENTS = """SELECT position, stream_id, number, version, topic, payload, recorded_at, actor::text, request_id, hash FROM event
 WHERE tenant_id = $1 AND position BETWEEN $2 AND $3 ORDER BY position LIMIT $4"""
 
 ALTERED = "altered"
@@ -57,12 +57,13 @@ class Chain:
 
     def follow(self, row: Sequence[Any]) -> Fault | None:
         """Take the next event, or say what is wrong with it."""
-        position, stream, version, topic, payload, at, who, request_id, found = row
+        position, stream, number, version, topic, payload, at, who, request_id, found = row
         expected = self.position + 1
         if position != expected:
             return Fault(position, FORGED) if position < expected else Fault(expected, MISSING)
         stored = StoredEvent(stream, version, topic, payload)
-        known = link(self.hash, position, digest(self.tenant, stored, at, self._actor(who), request_id))
+        written = Written(self.tenant, number, stored, at, self._actor(who), request_id)
+        known = link(self.hash, position, written.digest())
         if known != found:
             return Fault(position, ALTERED)
         self.position, self.hash = position, known

@@ -16,7 +16,8 @@ from plixa.kernel.settings import load_settings
 from plixa.kernel.uow import Kernel, perform, working
 from tests.bench.reference import append_for
 
-WRITERS = 16
+WRITERS = 10
+"""As many as one process has connections."""
 TENANT = 1
 ACTOR = Actor("member", 1, "Ana Souza")
 LENGTHS = """SELECT w.number FROM unnest($2::bigint[], $3::uuid[]) AS w(number, stream)
@@ -64,10 +65,8 @@ def _ours(job: Job) -> float:
 
 
 async def _append_for(job: Job) -> float:
-    """Sixteen writers, each with its own conversations."""
-    environ = job.environ | {"PLIXA_HOME": job.environ["PLIXA_HOME"]}
-    settings = load_settings({name: value for name, value in environ.items() if name != "PLIXA_POOL_SIZE"})
-    machinery = assemble(settings, ())
+    """Every writer has conversations of its own."""
+    machinery = assemble(load_settings(job.environ), ())
     kernel = machinery.kernel
     loop = asyncio.get_running_loop()
     await asyncio.gather(*(_rename(kernel, number, "warm") for number in job.numbers[:WRITERS]))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from plixa.inbox.domain.conversation import Conversation
 from plixa.kernel.crypto import Vault, new_data_key
-from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, canonical, digest, stream_id
+from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, Written, canonical, stream_id
 from plixa.kernel.projection import Rows
 from plixa.whatsapp.domain.identity import canonical_phone
 from projections.registry import INLINE
@@ -100,7 +100,7 @@ class Writer:
         for fact, one in zip(facts, told, strict=True):
             actor = actors[fact.actor]
             stored = mapper.seal(fact.stream_id, fact.version, fact.event)
-            proof = digest(tenant, stored, fact.at, actor, fact.request_id)
+            proof = Written(tenant, fact.number, stored, fact.at, actor, fact.request_id).digest()
             what = small(fact.version) + text(stored.topic) + octets(stored.state)
             row = place + what + instant(fact.at) + json(actor.decode()) + text(fact.request_id)
             self.events[self._bucket(one.at)].append((one.at, fact.number, fact.version, proof, row))

@@ -5,6 +5,7 @@ from itertools import count
 
 from msgspec import Struct
 
+from plixa.kernel.errors import PlixaError
 from tests.bench.inprocess import Job, appends, reference_appends
 from tests.bench.load import Exhausted, Plan, Result, drive
 from tests.bench.report import Figure, Line, Target, ratio
@@ -167,7 +168,7 @@ def attempt(name: str, step: Callable[[], list[Line]]) -> list[Line]:
     """The lines of one path; a path that answers wrongly is one line that is missed, and the others go on."""
     try:
         return step()
-    except (Refused, Exhausted) as error:
+    except (Refused, Exhausted, PlixaError) as error:
         return [Line(name, f"refused: {str(error)[-160:]}", Figure([0.0]), Target("at least", 1))]
 
 

@@ -79,6 +79,14 @@ async def until(chunks: AsyncGenerator[bytes, None], *wanted: bytes) -> bytes:
     raise AssertionError(heard)
 
 
+async def stop(tasks: list["asyncio.Task[None]"]) -> None:
+    """Cancel, again where Redis' client swallowed it."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.1)
+
+
 class TestFollowing:
     async def test_a_stream_begins_at_the_head_and_says_where_that_is(self, feed: Feed, library: Library) -> None:
         async with aclosing(stream(feed, library)) as chunks:
@@ -288,6 +296,4 @@ class TestMishaps:
                     for page in range(20):
                         await woken.write(1, f"page {page};")
                         await until(chunks, b"page %d;" % page)
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
+                await stop(running)

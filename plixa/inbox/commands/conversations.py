@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from plixa.contacts.queries import refuse_unknown_label
 from plixa.identity.queries import find_member_name, may_delete_conversations
+from plixa.inbox.commands.editing import edit_visible
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Deleted
-from plixa.inbox.queries.conversations import refuse_hidden
 from plixa.inbox.queries.messages import list_blobs
 from plixa.kernel.editor import Editor
 from plixa.kernel.errors import Forbidden, Invalid, NotFound
@@ -47,8 +47,7 @@ class BulkAction(Struct, frozen=True):
 
 async def update_conversation(uow: UnitOfWork, number: int, data: UpdateConversation) -> None:
     """Name, notes and assignee; raises NotFound for a member that is not of this workspace."""
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         if data.contact_name is not UNSET:
             editor.record(editor.state.rename(data.contact_name))
         if data.notes is not UNSET:
@@ -59,8 +58,7 @@ async def update_conversation(uow: UnitOfWork, number: int, data: UpdateConversa
 
 async def snooze_conversation(uow: UnitOfWork, number: int, until: datetime | None) -> None:
     """Out of sight until then, or back at once; a timer in the outbox brings it back."""
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         if until is None:
             editor.record(editor.state.wake())
         elif recorded(editor, editor.state.snooze(until, uow.now)):
@@ -75,38 +73,33 @@ async def wake_conversation(uow: UnitOfWork, number: int) -> None:
 
 async def close_conversation(uow: UnitOfWork, number: int) -> bool:
     """End the episode; False when it was closed already."""
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         return recorded(editor, editor.state.close())
 
 
 async def reopen_conversation(uow: UnitOfWork, number: int) -> bool:
     """Begin a new episode; False when it was open."""
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         return recorded(editor, editor.state.reopen())
 
 
 async def read_conversation(uow: UnitOfWork, number: int) -> None:
     """Nothing is unread any more, here and on the workspace's phone."""
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         if recorded(editor, editor.state.read()):
             uow.enqueue(Effect("inbox.mark_read", f"{number}/{editor.version}", {"conversation_id": number}))
 
 
 async def unread_conversation(uow: UnitOfWork, number: int) -> None:
     """Keep it for later."""
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         editor.record(editor.state.mark_unread())
 
 
 async def delete_conversation(uow: UnitOfWork, number: int) -> bool:
     """Remove it with every message: the keys of its content are destroyed; the log keeps that it existed."""
     await refuse_undeletable(uow)
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         blobs = await list_blobs(uow, number)
         for absorbed in editor.state.absorbed:
             uow.erase(stream_id(Conversation.KIND, absorbed))
@@ -137,9 +130,8 @@ async def change_one(uow: UnitOfWork, number: int, data: BulkAction) -> bool:
         return await reopen_conversation(uow, number)
     if data.action == "delete":
         return await delete_conversation(uow, number)
-    async with uow.edit(Conversation, number) as editor:
+    async with edit_visible(uow, number) as editor:
         state = editor.state
-        refuse_hidden(uow, state.assigned_user_id)
         if data.action == "assign":
             return await assign(uow, editor, data.assignee_id or None)
         label = data.label_id or 0

@@ -1,15 +1,21 @@
 """What became of a message on its way out, and of a file on its way in."""
 
+from datetime import timedelta
+
 import msgspec
 from msgspec import Struct
 
-from plixa.inbox.commands.ingest import GATEWAY, UNPARK, changes, look_up, open_parked
-from plixa.inbox.domain.conversation import Conversation
-from plixa.inbox.domain.events import Accepted, Failed, InDoubt, MediaMissing, MediaStored
+from plixa.inbox.commands.editing import edit_live
+from plixa.inbox.commands.ingest import GATEWAY, changes, look_up, open_parked, unpark
+from plixa.inbox.domain.events import Accepted, Failed, InDoubt, MediaMissing, MediaStored, Stalled
 from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.event_store import Event
+from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp import domain as gateway
+
+PATIENCE = timedelta(minutes=5)
+"""How long WhatsApp may take to acknowledge a message before it counts as stalled."""
 
 
 class Taken(Struct, frozen=True):
@@ -29,12 +35,21 @@ async def accept_message(uow: UnitOfWork, conversation: int, message: int, taken
     known = await look_up(uow, row.phone_instance_id, "", taken.gateway_id, [])
     if known["message_id"] is not None:
         return
-    async with uow.edit(Conversation, conversation) as editor:
+    async with edit_live(uow, conversation) as editor:
         editor.record(Accepted(message, taken.gateway_id, taken.jid, taken.reconciled))
         for raw in known["parked"] or ():
             editor.record(changes(msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact), message, uow.now, "out"))
+        place = {"conversation_id": conversation, "message_id": message}
+        uow.enqueue(Effect("inbox.check_stalled", str(message), place, uow.now + PATIENCE))
         if known["parked"]:
-            uow.also(UNPARK, row.phone_instance_id, taken.gateway_id)
+            await unpark(uow, editor, row.phone_instance_id, taken.gateway_id)
+
+
+async def check_stalled(uow: UnitOfWork, conversation: int, message: int) -> None:
+    """Five minutes later: has WhatsApp acknowledged it?"""
+    row = await find_message_row(uow, message)
+    if row is not None and row.status == "pending":
+        await record(uow, conversation, Stalled(message))
 
 
 async def fail_message(uow: UnitOfWork, conversation: int, message: int, code: str, reason: str) -> None:
@@ -43,8 +58,12 @@ async def fail_message(uow: UnitOfWork, conversation: int, message: int, code: s
 
 
 async def doubt_message(uow: UnitOfWork, conversation: int, message: int) -> None:
-    """Nobody knows whether it went out."""
-    await record(uow, conversation, InDoubt(message))
+    """Nobody knows whether it went out, unless its echo was faster than the loss of the answer."""
+    uow.actor = GATEWAY
+    async with edit_live(uow, conversation) as editor:
+        row = await find_message_row(uow, message)
+        if row is not None and row.gateway_id is None:
+            editor.record(InDoubt(message))
 
 
 async def keep_media(uow: UnitOfWork, conversation: int, stored: MediaStored) -> None:
@@ -60,5 +79,5 @@ async def miss_media(uow: UnitOfWork, conversation: int, message: int, reason: s
 async def record(uow: UnitOfWork, conversation: int, event: Event) -> None:
     """One event of the gateway."""
     uow.actor = GATEWAY
-    async with uow.edit(Conversation, conversation) as editor:
+    async with edit_live(uow, conversation) as editor:
         editor.record(event)

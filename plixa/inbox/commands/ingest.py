@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from plixa.contacts.commands import Known, resolve_contact
+from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.commands.merging import merge_conversations
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import (
@@ -50,6 +51,9 @@ LIVE = """SELECT contact_id, id FROM inbox_conversation
 WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) AND phone_instance_id = $3 ORDER BY id"""
 PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING"""
+COPIES = """SELECT s.key, s.payload FROM parked_update p JOIN webhook_seen s USING (tenant_id, instance_id, key)
+WHERE tenant_id = $1 AND instance_id = $2 AND p.gateway_id = $3 AND s.stream_id IS NULL"""
+RESEAL = "UPDATE webhook_seen SET stream_id = $4, payload = $5 WHERE tenant_id = $1 AND instance_id = $2 AND key = $3"
 UNPARK = "DELETE FROM parked_update WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $3"
 IN_FLIGHT = """SELECT id FROM inbox_message WHERE tenant_id = $1 AND conversation_id = $2 AND direction = 'out' AND gateway_id IS NULL
 AND status = 'queued' AND (client_id = $3 OR ($4 AND type = $5 AND coalesce(body, '') = $6)) ORDER BY id LIMIT 1"""
@@ -76,12 +80,13 @@ async def accept(uow: UnitOfWork, delivered: Delivered) -> None:
 async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArrived) -> None:
     """A message: its contact, its conversation, the message itself and whatever was parked for it."""
     aliases = aliases_of(fact.peer)
-    uow.actor = DEVICE if fact.from_me else Actor(CUSTOMER, name=fact.peer.name)
+    uow.actor = DEVICE if fact.from_me else Actor(CUSTOMER)
     known = await look_up(uow, delivered.instance_id, delivered.key, fact.gateway_id, aliases)
     if known["seen"]:
         return
     if known["message_id"] is not None:
-        store(uow, delivered, None)
+        async with edit_live(uow, known["conversation_id"]) as editor:
+            store(uow, delivered, editor)
         return
     contact = await resolve_contact(uow, aliases, fact.peer.phone, fact.peer.name)
     number = await live_conversation(uow, contact, delivered.instance_id)
@@ -138,9 +143,10 @@ async def add_message(
             payload = {"conversation_id": editor.state.number, "message_id": message_id}
             uow.enqueue(Effect("inbox.fetch_media", str(message_id), payload))
     for raw in parked:
-        editor.record(changes(msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact), message_id, delivered.at, None))
+        late = msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact)
+        editor.record(changes(late, message_id, delivered.at, "out" if fact.from_me else "in"))
     if parked:
-        uow.also(UNPARK, delivered.instance_id, fact.gateway_id)
+        await unpark(uow, editor, delivered.instance_id, fact.gateway_id)
     store(uow, delivered, editor)
 
 
@@ -162,12 +168,12 @@ async def change_message(uow: UnitOfWork, delivered: Delivered, target: str) -> 
         uow.also(PARK, delivered.instance_id, target, delivered.key, sealed, delivered.at)
         store(uow, delivered, None)
         return
-    async with uow.edit(Conversation, known["conversation_id"]) as editor:
+    async with edit_live(uow, known["conversation_id"]) as editor:
         editor.record(changes(delivered.fact, known["message_id"], delivered.at, known["direction"]))
         store(uow, delivered, editor)
 
 
-def changes(fact: gateway.Fact, message_id: int, at: datetime, direction: str | None) -> Iterator[Event]:
+def changes(fact: gateway.Fact, message_id: int, at: datetime, direction: str) -> Iterator[Event]:
     """What a fact about a message means for it. The customer's own messages have no acknowledgements."""
     match fact:
         case gateway.Acknowledged() if direction != "in" and fact.from_me is not False:
@@ -226,6 +232,15 @@ def store(uow: UnitOfWork, delivered: Delivered, editor: Editor[Conversation] | 
     else:
         sealed = uow.kernel.vault.seal(delivered.raw, f"webhook_seen/{uow.tenant}/{delivered.key}")
         uow.also(SEEN, delivered.instance_id, delivered.key, None, sealed)
+
+
+async def unpark(uow: UnitOfWork, editor: Editor[Conversation], instance_id: int, gateway_id: str) -> None:
+    """What was parked for a message has been applied; its raw copies go under the stream's key, to be erased with it."""
+    connection = await uow.begin()
+    for row in await connection.fetch(COPIES, uow.tenant, instance_id, gateway_id):
+        raw = uow.kernel.vault.open(row["payload"], f"webhook_seen/{uow.tenant}/{row['key']}")
+        uow.also(RESEAL, instance_id, row["key"], editor.stream, editor.encrypt(raw))
+    uow.also(UNPARK, instance_id, gateway_id)
 
 
 def open_parked(uow: UnitOfWork, sealed: bytes) -> bytes:

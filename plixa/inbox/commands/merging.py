@@ -3,9 +3,11 @@
 from collections import defaultdict
 
 from plixa.contacts.commands import Known
+from plixa.identity.queries import find_member_name
 from plixa.inbox.domain.conversation import Conversation, Status
 from plixa.inbox.domain.events import Absorbed, Merged
 from plixa.inbox.queries.conversations import get_last_seen
+from plixa.kernel.editor import Editor
 from plixa.kernel.uow import UnitOfWork
 
 EVERYWHERE = """SELECT contact_id, id, phone_instance_id FROM inbox_conversation
@@ -44,6 +46,19 @@ async def absorb(uow: UnitOfWork, winner: int, loser: int) -> None:
     async with uow.edit(Conversation, winner) as editor:
         if before.status is Status.OPEN:
             editor.record(editor.state.reopen("message"))
+            if before.snoozed_until is None:
+                editor.record(editor.state.wake("inbound"))
         for label in sorted(before.labels):
             editor.record(editor.state.label(label))
-        editor.record(Absorbed(loser, before.unread, last))
+        await inherit(uow, editor, before)
+        editor.record(Absorbed(loser, before.unread, last, before.absorbed))
+
+
+async def inherit(uow: UnitOfWork, editor: Editor[Conversation], before: Conversation) -> None:
+    """What members noted stays: the other's name and assignee where there is none, and the notes of both."""
+    state = editor.state
+    editor.record(state.rename(state.name or before.name))
+    notes = dict.fromkeys(notes for notes in (state.notes, before.notes) if notes)
+    editor.record(state.note("\n\n".join(notes)))
+    if state.assigned_user_id is None and before.assigned_user_id is not None:
+        editor.record(state.assign(before.assigned_user_id, await find_member_name(uow, before.assigned_user_id)))

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from plixa.inbox.commands.editing import edit_visible
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Author, Content, Media, NoteAdded, Queued
-from plixa.inbox.queries.conversations import refuse_hidden
 from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.editor import Editor
 from plixa.kernel.errors import Invalid, NotFound, PayloadTooLarge
@@ -43,8 +43,7 @@ async def send_message(uow: UnitOfWork, number: int, data: SendMessage) -> int:
     """Answer, or keep a note; answers the message's id."""
     if not data.body.strip():
         raise Invalid.field("body", "Write something.")
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         if data.quoted_message_id is not None:
             await refuse_foreign_quote(uow, number, data.quoted_message_id)
         content = Content(data.type, data.body, quoted_id=data.quoted_message_id)
@@ -65,8 +64,7 @@ async def send_media(uow: UnitOfWork, number: int, upload: Upload) -> int:
     kind = KINDS.get(mime.partition("/")[0], "document")
     if upload.voice and kind not in ("audio", "video"):
         raise Invalid.field("voice", "A voice note needs an audio file.")
-    async with uow.edit(Conversation, number) as editor:
-        refuse_hidden(uow, editor.state.assigned_user_id)
+    async with edit_visible(uow, number) as editor:
         blob = await uow.kernel.media.put(uow.tenant, upload.content, editor.key)
         media = Media(mime, upload.filename, len(upload.content), upload.seconds, upload.waveform, state="stored", blob=blob)
         return await queue(uow, editor, Content("voice" if upload.voice else kind, upload.caption or None, media))

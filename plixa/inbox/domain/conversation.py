@@ -71,6 +71,7 @@ class Conversation(Aggregate, frozen=True):
     notes: str | None = None
     labels: frozenset[int] = frozenset()
     absorbed: tuple[int, ...] = ()
+    merged_into: int | None = None
 
     def close(self) -> Iterator[Event]:
         """End the episode; closing a closed one is no event."""
@@ -229,7 +230,8 @@ def _(self: Conversation, event: ContactChanged) -> Conversation:
 
 @when(Absorbed)
 def _(self: Conversation, event: Absorbed) -> Conversation:
-    return replace(self, absorbed=(*self.absorbed, event.conversation_id), unread=self.unread + event.unread)
+    absorbed = (*self.absorbed, event.conversation_id, *event.earlier)
+    return replace(self, absorbed=absorbed, unread=self.unread + event.unread)
 
 
 @when(Received)
@@ -247,6 +249,11 @@ def _(self: Conversation, _event: Echoed) -> Conversation:
     return self if self.handler is Handler.HUMAN else replace(self, handler=Handler.HUMAN)
 
 
-@when(Merged, Deleted)
-def _(self: Conversation, _event: Event) -> Conversation:
+@when(Merged)
+def _(self: Conversation, event: Merged) -> Conversation:
+    return replace(self, status=Status.CLOSED, snoozed_until=None, merged_into=event.into)
+
+
+@when(Deleted)
+def _(self: Conversation, _event: Deleted) -> Conversation:
     return replace(self, status=Status.CLOSED, snoozed_until=None)

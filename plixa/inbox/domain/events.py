@@ -9,7 +9,7 @@ from plixa.kernel.event_store import Event
 
 
 class Media(Struct, frozen=True, omit_defaults=True):
-    """A file of a message: ``size`` in bytes, ``seconds`` long, ``waveform`` 0–255, ``thumbnail`` base64 JPEG; ``blob`` names it in our own store."""
+    """A file: ``size`` in bytes, ``seconds`` long, ``waveform`` 0–255, ``thumbnail`` base64 JPEG; ``blob`` names it in our own store."""
 
     mime: str
     filename: str | None = None
@@ -164,12 +164,13 @@ class LastSeen(Struct, frozen=True):
 
 
 class Absorbed(Event, frozen=True):
-    """Took in another conversation with its messages; what the inbox shows of both."""
+    """Took in another conversation with its messages, and those of ``earlier`` which that one had taken in before."""
 
     TOPIC: ClassVar[str] = "conversation.absorbed"
     conversation_id: int
     unread: int = 0
     last_message: LastSeen | None = None
+    earlier: tuple[int, ...] = ()
 
 
 class Deleted(Event, frozen=True):
@@ -254,6 +255,13 @@ class InDoubt(Event, frozen=True):
     """Nobody knows whether the gateway took the message; it is looked up there before anything is sent again."""
 
     TOPIC: ClassVar[str] = "message.in_doubt"
+    message_id: int
+
+
+class Stalled(Event, frozen=True):
+    """The gateway took the message five minutes ago and WhatsApp has not; shown until it does."""
+
+    TOPIC: ClassVar[str] = "message.stalled"
     message_id: int
 
 

@@ -24,6 +24,8 @@ LABELS = """CASE WHEN c.labels <> '[]' THEN (
 ONE = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE c.tenant_id = scope.tenant AND c.id = $2"  # noqa: S608
 LABELS_BY_ID = """SELECT json_agg(json_build_object('id', id, 'name', name, 'color', color) ORDER BY name)::text AS label_list
 FROM label WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])"""
+LIVE_CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id = scope.tenant AND phone_instance_id = $2
+AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
 COUNTS = "SELECT key, value FROM counter WHERE tenant_id = scope.tenant AND projection = 'inbox_conversation' AND value <> 0"
 
 
@@ -151,9 +153,10 @@ def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str
         conditions.append(f"c.assigned_user_id = {bind(arguments, uow.principal.user_id if uow.principal else 0)}::bigint")
     if filters.unread:
         conditions.append("c.unread_count > 0")
-    if filters.q:
-        query = tsquery(uow.tenant, filters.q) or "''"
-        conditions.append(f"array_to_tsvector(string_to_array(c.words, ' ')) @@ {bind(arguments, query)}::text::tsquery")
+    if filters.q and not filters.q.isspace():
+        query = tsquery(uow.tenant, filters.q)
+        words = "array_to_tsvector(string_to_array(c.words, ' '))"
+        conditions.append(f"{words} @@ {bind(arguments, query)}::text::tsquery" if query else "false")
     return conditions
 
 
@@ -209,11 +212,18 @@ async def present_conversation(uow: UnitOfWork, number: int) -> ConversationView
     return await view_row(uow, row, uow.now)
 
 
+async def list_live_chats(uow: UnitOfWork, instance_id: int, since: datetime) -> list[str]:
+    """The addresses of the customers a number has talked with since then."""
+    return [row["reply_to"] for row in await uow.fetch(LIVE_CHATS, instance_id, since)]
+
+
 async def get_last_seen(uow: UnitOfWork, number: int) -> LastSeen | None:
     """What the inbox shows of a conversation's newest message."""
     row = await uow.row(inbox, number)
-    last = row.last_message if row else None
-    return LastSeen(last.id, last.direction, last.type, last.body, last.at) if last else None
+    if row is None or row.last_message_id is None:
+        return None
+    direction, kind = row.last_message_direction or "in", row.last_message_type or "text"
+    return LastSeen(row.last_message_id, direction, kind, row.last_message_body, row.last_message_at)
 
 
 def refuse_hidden(uow: UnitOfWork, assigned_user_id: int | None) -> None:
@@ -245,7 +255,6 @@ async def count_conversations(uow: UnitOfWork) -> Counts:
 
 def conversation_view(row: InboxRow, labels: str | None, now: datetime) -> ConversationView:
     """A row as the API shows it at ``now``."""
-    last = row.last_message
     awake = row.snoozed_until is None or row.snoozed_until <= now
     return ConversationView(
         id=row.id,
@@ -257,7 +266,7 @@ def conversation_view(row: InboxRow, labels: str | None, now: datetime) -> Conve
         sector_id=row.sector_id,
         phone_instance_id=row.phone_instance_id,
         labels=decode_labels(labels),
-        last_message=LastMessageView(last.id, last.body, last.direction, last.type, last.at) if last else None,
+        last_message=last_message_view(row),
         unread_count=row.unread_count,
         snoozed_until=None if awake else row.snoozed_until,
         last_message_at=row.last_message_at,
@@ -268,6 +277,14 @@ def conversation_view(row: InboxRow, labels: str | None, now: datetime) -> Conve
         closed_at=row.closed_at,
         first_responded_at=row.first_responded_at,
     )
+
+
+def last_message_view(row: InboxRow) -> LastMessageView | None:
+    """The newest message as a list shows it."""
+    if row.last_message_id is None or row.last_message_direction is None or row.last_message_type is None:
+        return None
+    shown = (row.last_message_body, row.last_message_direction, row.last_message_type)
+    return LastMessageView(row.last_message_id, *shown, row.last_message_at)
 
 
 def decode_labels(labels: str | None) -> list[LabelView]:

@@ -66,20 +66,42 @@ async def list_messages_as_of(uow: UnitOfWork, number: int, moment: datetime, sp
     """The messages as they were, newest first."""
     await refuse_hidden_conversation(uow, number)
     facts = await facts_until(uow, number, moment)
-    for absorbed in [fact.event.conversation_id for fact in facts if isinstance(fact.event, Absorbed)]:
-        facts += await facts_until(uow, absorbed, moment)
+    if not facts:
+        raise NotFound
+    for event in [fact.event for fact in facts if isinstance(fact.event, Absorbed)]:
+        for absorbed in (event.conversation_id, *event.earlier):
+            facts += await facts_until(uow, absorbed, moment)
     rows = Rows(messages)
     for fact in sorted(facts, key=lambda one: one.position):
         rows.fold(fact)
-    if not facts:
-        raise NotFound
-    thread = sorted((row for row in rows.now.values() if row is not None), key=lambda row: (row.sent_at, row.id), reverse=True)
-    if span.cursor is not None:
-        edge = decode(span.cursor, (datetime, int))
-        thread = [row for row in thread if (row.sent_at, row.id) < edge]
+    thread = sorted((row for row in rows.now.values() if row is not None), key=place_of, reverse=True)
+    part, page = part_of(thread, span)
+    return [row_view(row, quoted_by(row, thread)) for row in part], page
+
+
+def part_of(thread: list[MessageRow], span: Span) -> tuple[list[MessageRow], Page]:
+    """The wanted part of a thread that is at hand, newest first, as ``list_messages`` reads it."""
+    if span.after is not None:
+        edge = edge_in(thread, span.after)
+        return [row for row in thread if place_of(row) > edge][-span.limit :], Page(None, span.limit)
+    if span.before is not None or span.cursor is not None:
+        edge = edge_in(thread, span.before) if span.before is not None else decode(span.cursor or "", (datetime, int))
+        thread = [row for row in thread if place_of(row) < edge]
     shown = thread[: span.limit]
-    views = [row_view(row, quoted_by(row, thread)) for row in shown]
-    return views, Page(encode((shown[-1].sent_at, shown[-1].id)) if len(thread) > span.limit else None, span.limit)
+    return shown, Page(encode(place_of(shown[-1])) if len(thread) > span.limit else None, span.limit)
+
+
+def place_of(row: MessageRow) -> tuple[datetime, int]:
+    """By what a thread is sorted."""
+    return row.sent_at, row.id
+
+
+def edge_in(thread: list[MessageRow], message: int) -> tuple[datetime, int]:
+    """A message's place in a thread; raises NotFound."""
+    for row in thread:
+        if row.id == message:
+            return place_of(row)
+    raise NotFound
 
 
 async def facts_until(uow: UnitOfWork, number: int, moment: datetime) -> list[Recorded]:

@@ -19,7 +19,7 @@ COLUMNS = ", ".join(f"m.{name}" for name in messages.table.names)
 WIDTH = len(messages.table.names)
 QUOTED = """LEFT JOIN LATERAL (
     SELECT q.id AS q_id, q.body AS q_body, q.type AS q_type FROM inbox_message q
-    WHERE q.tenant_id = m.tenant_id
+    WHERE q.tenant_id = m.tenant_id AND q.conversation_id = m.conversation_id
       AND (q.id = m.quoted_id OR (q.phone_instance_id = m.phone_instance_id AND q.gateway_id = m.quoted_gateway_id)) LIMIT 1
 ) q ON m.quoted_id IS NOT NULL OR m.quoted_gateway_id IS NOT NULL"""
 SELECT = f"SELECT {COLUMNS}, q.q_id, q.q_body, q.q_type FROM inbox_message m {QUOTED} WHERE m.tenant_id = scope.tenant"  # noqa: S608
@@ -41,7 +41,8 @@ BLOBS = "SELECT media->>'blob' AS blob FROM inbox_message WHERE tenant_id = scop
 LATEST_IN = """SELECT gateway_id FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND direction = 'in'
 AND gateway_id IS NOT NULL ORDER BY sent_at DESC, id DESC LIMIT 50"""
 ROUTE = """SELECT c.contact_id, c.phone, c.reply_to, p.gateway_name,
-    (SELECT a.value FROM contact_alias a WHERE a.tenant_id = c.tenant_id AND a.contact_id = c.contact_id AND a.value LIKE 'lid:%' LIMIT 1) AS lid
+    (SELECT a.value FROM contact_alias a
+     WHERE a.tenant_id = c.tenant_id AND a.contact_id = c.contact_id AND a.value LIKE 'lid:%' LIMIT 1) AS lid
 FROM inbox_conversation c JOIN phone_instance p ON p.tenant_id = c.tenant_id AND p.id = c.phone_instance_id
 WHERE c.tenant_id = scope.tenant AND c.id = $2"""
 KNOWN_IDS = """SELECT gateway_id FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2
@@ -83,7 +84,10 @@ class ReactionView(Struct, frozen=True):
 
 
 class MessageView(Struct, frozen=True, kw_only=True):
-    """One message. ``status``: received, noted, queued, pending, sent, delivered, read, played or failed."""
+    """One message. ``status``: received, noted, queued, pending, sent, delivered, read, played or failed.
+
+    ``in_doubt``: nobody knows whether the gateway took it. ``stalled``: it did, but WhatsApp has not for five minutes.
+    """
 
     id: int
     conversation_id: int
@@ -99,6 +103,7 @@ class MessageView(Struct, frozen=True, kw_only=True):
     status: str
     error: str | None
     in_doubt: bool
+    stalled: bool
     forwarded: bool
     unsupported_kind: str | None
     evolution_message_id: str | None
@@ -284,6 +289,7 @@ def row_view(row: MessageRow, quoted: QuotedView | None) -> MessageView:
         status=row.status,
         error=row.error,
         in_doubt=row.in_doubt,
+        stalled=row.stalled,
         forwarded=row.forwarded,
         unsupported_kind=row.unsupported_kind,
         evolution_message_id=row.gateway_id,

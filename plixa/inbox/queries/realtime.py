@@ -13,7 +13,7 @@ from plixa.kernel.realtime import Change
 from plixa.kernel.uow import Kernel
 
 WRITTEN = (happened.Received, happened.Echoed, happened.Queued, happened.NoteAdded)
-MOVED = (happened.Accepted, happened.Acknowledged, happened.Failed, happened.InDoubt)
+MOVED = (happened.Accepted, happened.Acknowledged, happened.Failed, happened.InDoubt, happened.Stalled)
 ALTERED = (happened.Edited, happened.Revoked, happened.Reacted, happened.MediaStored, happened.MediaMissing)
 GONE = (happened.Deleted, happened.Merged)
 

@@ -77,9 +77,9 @@ class Intake(Struct, frozen=True):
         """The number a webhook is about; raises Unauthenticated, upon which the gateway gives up."""
         with ours_to_mend():
             instance = await self.instances.find(gateway_name)
-            if instance is None or not compare_digest(hashed(token), instance.secret):
-                raise Unauthenticated
-            return instance
+        if instance is None or not compare_digest(hashed(token), instance.secret):
+            raise Unauthenticated
+        return instance
 
     async def take(self, instance: KnownInstance, body: bytes) -> None:
         """Apply everything a webhook says and commit it; raises nothing but Unavailable, so that it comes again."""
@@ -114,8 +114,6 @@ def ours_to_mend() -> Iterator[None]:
     """Whatever is wrong with us, the gateway must come again: a 4xx it takes for final, and forgets what it told."""
     try:
         yield
-    except Unauthenticated:
-        raise
     except Exception as error:
         log.exception("A webhook could not be taken and has to come again")
         raise Unavailable from error

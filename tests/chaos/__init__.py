@@ -1,0 +1,1 @@
+"""Proofs with real processes: they are killed while they work, and nothing is lost, repeated or half done."""

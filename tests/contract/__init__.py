@@ -1,0 +1,1 @@
+"""What the product's HTTP API must offer, and a program that compares."""
