@@ -31,10 +31,15 @@ def main() -> None:
     """Deliver what was promised, until SIGTERM or SIGINT."""
     logs.configure()
     settings = load_settings()
+    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key)
+    work(settings, gateway, effects(settings, gateway))
+
+
+def work(settings: Settings, gateway: EvolutionGateway, handlers: dict[str, Handler]) -> None:
+    """Do the effects of these kinds, until SIGTERM or SIGINT."""
     broker = create_broker(settings)
     machinery = assemble(settings, INLINE)
-    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key)
-    deliver = declare(broker, machinery.kernel, effects(settings, gateway))
+    deliver = declare(broker, machinery.kernel, handlers)
     worker = Worker(broker, worker_threads=THREADS)
     worker.start()
     loop = get_event_loop_thread()

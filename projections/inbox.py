@@ -33,9 +33,7 @@ from plixa.inbox.domain.events import (
 )
 from plixa.kernel.event_store import Event, Recorded
 from plixa.kernel.projection import Projection
-from plixa.kernel.search import lexemes
 from plixa.kernel.table import Table
-from plixa.whatsapp.domain import phone_variants
 
 PREVIEW = 160
 """Characters of the last message that a list shows."""
@@ -75,7 +73,6 @@ class InboxRow(Struct, frozen=True):
     last_message_edited_at: datetime | None = None
     closed_at: datetime | None = None
     first_responded_at: datetime | None = None
-    words: str = ""
 
 
 def tally(row: InboxRow) -> Iterator[str]:
@@ -113,15 +110,9 @@ def preview(row: InboxRow, message_id: int, direction: str, content: Content, at
     )
 
 
-def spelled(row: InboxRow, tenant: int) -> InboxRow:
-    """The row with the words that find it; a phone is found with and without its ninth digit."""
-    phones = phone_variants(row.phone) if row.phone else ()
-    return replace(row, words=lexemes(tenant, row.custom_name, row.contact_name, phones=phones))
-
-
 @inbox.creates(Opened)
 def opened(_row: None, event: Opened, fact: Recorded) -> InboxRow:
-    row = InboxRow(
+    return InboxRow(
         id=fact.number,
         contact_id=event.contact_id,
         phone_instance_id=event.instance_id,
@@ -132,7 +123,6 @@ def opened(_row: None, event: Opened, fact: Recorded) -> InboxRow:
         opened_at=fact.at,
         updated_at=fact.at,
     )
-    return spelled(row, fact.tenant)
 
 
 @inbox.on(Reopened)
@@ -180,7 +170,7 @@ def marked_unread(row: InboxRow, _event: MarkedUnread, fact: Recorded) -> InboxR
 
 @inbox.on(Renamed)
 def renamed(row: InboxRow, event: Renamed, fact: Recorded) -> InboxRow:
-    return spelled(replace(row, custom_name=event.name, updated_at=fact.at), fact.tenant)
+    return replace(row, custom_name=event.name, updated_at=fact.at)
 
 
 @inbox.on(NotesChanged)
@@ -200,8 +190,7 @@ def unlabelled(row: InboxRow, event: Unlabelled, fact: Recorded) -> InboxRow:
 
 @inbox.on(ContactChanged)
 def contact_changed(row: InboxRow, event: ContactChanged, fact: Recorded) -> InboxRow:
-    known = replace(row, contact_id=event.contact_id, phone=event.phone, contact_name=event.name, updated_at=fact.at)
-    return spelled(known, fact.tenant)
+    return replace(row, contact_id=event.contact_id, phone=event.phone, contact_name=event.name, updated_at=fact.at)
 
 
 @inbox.on(Absorbed)

@@ -30,7 +30,6 @@ from plixa.inbox.domain.events import (
 )
 from plixa.kernel.event_store import Recorded
 from plixa.kernel.projection import Projection
-from plixa.kernel.search import lexemes
 from plixa.kernel.table import Table
 
 RANKS = {"queued": 0.0, "pending": 1.0, "sent": 2.0, "failed": 2.5, "delivered": 3.0, "read": 4.0, "played": 5.0}
@@ -79,7 +78,6 @@ class MessageRow(Struct, frozen=True):
     read_at: datetime | None = None
     edited_at: datetime | None = None
     revoked_at: datetime | None = None
-    words: str = ""
 
 
 messages = Projection(
@@ -113,7 +111,6 @@ def written(fact: Recorded, content: Content, author: Author) -> MessageRow:
         forwarded=content.forwarded,
         sent_at=fact.at,
         recorded_at=fact.at,
-        words=lexemes(fact.tenant, content.body),
     )
 
 
@@ -199,7 +196,7 @@ def advanced(row: MessageRow, status: str, at: datetime) -> MessageRow:
 def edited(row: MessageRow, event: Edited, fact: Recorded) -> MessageRow:
     if row.revoked_at is not None or (row.edited_at is not None and row.edited_at > event.edited_at):
         return row
-    return replace(row, body=event.body, edited_at=event.edited_at, words=lexemes(fact.tenant, event.body))
+    return replace(row, body=event.body, edited_at=event.edited_at)
 
 
 @messages.on(Revoked)
@@ -210,7 +207,6 @@ def revoked(row: MessageRow, _event: Revoked, fact: Recorded) -> MessageRow:
         media=None,
         location=None,
         contacts=None,
-        words="",
         edited_at=None,
         revoked_at=row.revoked_at or fact.at,
     )

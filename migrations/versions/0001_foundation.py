@@ -108,6 +108,7 @@ BEGIN
         VALUES (tenant, last_position, streams[i], numbers[i], versions[i], topics[i], payloads[i], at, who, request, last_hash);
     END LOOP;
     UPDATE log_head h SET position = last_position, hash = last_hash WHERE h.tenant_id = tenant;
+    RAISE NOTICE 'plixa position %', last_position;
     RETURN last_position;
 END $$
 
@@ -341,7 +342,6 @@ CREATE TABLE inbox_conversation (
     closed_at timestamptz,
     first_responded_at timestamptz,
     updated_at timestamptz NOT NULL,
-    words text NOT NULL,
     CONSTRAINT inbox_conversation_pkey PRIMARY KEY (tenant_id, id)
 ) WITH (fillfactor = 80)
 
@@ -357,13 +357,7 @@ CREATE INDEX inbox_conversation_instance ON inbox_conversation (tenant_id, phone
 
 CREATE INDEX inbox_conversation_snoozed ON inbox_conversation (tenant_id, last_message_at DESC, id DESC) WHERE snoozed_until IS NOT NULL
 
-CREATE INDEX inbox_conversation_unread ON inbox_conversation (tenant_id, status, last_message_at DESC, id DESC) WHERE unread_count > 0
-
-CREATE INDEX inbox_conversation_labels ON inbox_conversation USING gin (labels)
-
 CREATE INDEX inbox_conversation_contact ON inbox_conversation (tenant_id, contact_id, phone_instance_id)
-
-CREATE INDEX inbox_conversation_words ON inbox_conversation USING gin (array_to_tsvector(string_to_array(words, ' ')))
 
 CREATE TABLE inbox_message (
     tenant_id bigint NOT NULL,
@@ -398,7 +392,6 @@ CREATE TABLE inbox_message (
     edited_at timestamptz,
     revoked_at timestamptz,
     recorded_at timestamptz NOT NULL,
-    words text NOT NULL,
     CONSTRAINT inbox_message_pkey PRIMARY KEY (tenant_id, id)
 ) WITH (fillfactor = 85)
 
@@ -406,9 +399,94 @@ CREATE INDEX inbox_message_thread ON inbox_message (tenant_id, conversation_id, 
 
 CREATE UNIQUE INDEX inbox_message_gateway ON inbox_message (tenant_id, phone_instance_id, gateway_id) WHERE gateway_id IS NOT NULL
 
-CREATE INDEX inbox_message_words ON inbox_message USING gin (array_to_tsvector(string_to_array(words, ' '))) WHERE words <> ''
+CREATE TABLE inbox_name (
+    tenant_id bigint NOT NULL,
+    id bigint NOT NULL,
+    phone text,
+    contact_name text,
+    custom_name text,
+    labels jsonb NOT NULL,
+    words text NOT NULL,
+    CONSTRAINT inbox_name_pkey PRIMARY KEY (tenant_id, id)
+)
 
-SELECT protect('inbox_conversation'), protect('inbox_message')
+CREATE INDEX inbox_name_words ON inbox_name USING gin (array_to_tsvector(string_to_array(words, ' ')))
+
+CREATE INDEX inbox_name_labels ON inbox_name USING gin (labels)
+
+CREATE TABLE inbox_text (
+    tenant_id bigint NOT NULL,
+    id bigint NOT NULL,
+    conversation_id bigint NOT NULL,
+    words text NOT NULL,
+    edited_at timestamptz,
+    revoked boolean NOT NULL,
+    CONSTRAINT inbox_text_pkey PRIMARY KEY (tenant_id, id)
+)
+
+CREATE INDEX inbox_text_conversation ON inbox_text (tenant_id, conversation_id)
+
+CREATE INDEX inbox_text_words ON inbox_text USING gin (array_to_tsvector(string_to_array(words, ' ')))
+    WITH (gin_pending_list_limit = 512)
+
+SELECT protect('inbox_conversation'), protect('inbox_message'), protect('inbox_name'), protect('inbox_text')
+"""
+
+SEARCH = """
+CREATE FUNCTION find_named(wanted tsquery) RETURNS SETOF bigint LANGUAGE sql STABLE ROWS 200
+SECURITY DEFINER SET search_path = public AS $$
+    SELECT id FROM inbox_name
+    WHERE array_to_tsvector(string_to_array(words, ' ')) @@ wanted AND tenant_id = present_tenant()
+$$
+
+CREATE FUNCTION find_labelled(label bigint) RETURNS SETOF bigint LANGUAGE sql STABLE ROWS 1000
+SECURITY DEFINER SET search_path = public AS $$
+    SELECT id FROM inbox_name WHERE labels @> to_jsonb(label) AND tenant_id = present_tenant()
+$$
+
+CREATE FUNCTION find_texts(wanted tsquery, before bigint, most int, member bigint) RETURNS SETOF bigint LANGUAGE plpgsql STABLE ROWS 50
+SECURITY DEFINER SET search_path = public AS $$
+DECLARE
+    tenant bigint := present_tenant();
+    near bigint[];
+BEGIN
+    SELECT array_agg(hit.id) INTO near FROM (
+        SELECT newest.id FROM (
+            SELECT t.id, t.conversation_id, t.words FROM inbox_text t
+            WHERE t.tenant_id = tenant AND t.id < before ORDER BY t.id DESC LIMIT 4000
+        ) newest
+        WHERE array_to_tsvector(string_to_array(newest.words, ' ')) @@ wanted AND (member IS NULL OR EXISTS (
+            SELECT FROM inbox_conversation c WHERE c.tenant_id = tenant AND c.id = newest.conversation_id
+            AND (c.assigned_user_id IS NULL OR c.assigned_user_id = member)))
+        LIMIT most
+    ) hit;
+    IF cardinality(near) >= most THEN
+        RETURN QUERY SELECT unnest(near);
+        RETURN;
+    END IF;
+    RETURN QUERY WITH hits AS MATERIALIZED (
+        SELECT t.tenant_id, t.id, t.conversation_id FROM inbox_text t
+        WHERE array_to_tsvector(string_to_array(t.words, ' ')) @@ wanted
+    )
+    SELECT hits.id FROM hits WHERE hits.tenant_id = tenant AND hits.id < before AND (member IS NULL OR EXISTS (
+        SELECT FROM inbox_conversation c WHERE c.tenant_id = tenant AND c.id = hits.conversation_id
+        AND (c.assigned_user_id IS NULL OR c.assigned_user_id = member)))
+    ORDER BY hits.id DESC LIMIT most;
+END $$
+
+GRANT CREATE ON SCHEMA public TO plixa_system
+
+ALTER FUNCTION find_named(tsquery) OWNER TO plixa_system
+
+ALTER FUNCTION find_labelled(bigint) OWNER TO plixa_system
+
+ALTER FUNCTION find_texts(tsquery, bigint, int, bigint) OWNER TO plixa_system
+
+REVOKE CREATE ON SCHEMA public FROM plixa_system
+
+REVOKE ALL ON FUNCTION find_named(tsquery), find_labelled(bigint), find_texts(tsquery, bigint, int, bigint) FROM PUBLIC
+
+GRANT EXECUTE ON FUNCTION find_named(tsquery), find_labelled(bigint), find_texts(tsquery, bigint, int, bigint) TO plixa_app
 
 GRANT SELECT ON schema_version TO plixa_app, plixa_system
 
@@ -417,6 +495,6 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO plixa_app, plixa_system
 
 
 def upgrade() -> None:
-    for part in (ROLES, EVENT_STORE, OUTBOX, PEOPLE, NUMBERS_AND_CONTACTS, INBOX):
+    for part in (ROLES, EVENT_STORE, OUTBOX, PEOPLE, NUMBERS_AND_CONTACTS, INBOX, SEARCH):
         for statement in part.strip().split("\n\n"):
             op.execute(statement)

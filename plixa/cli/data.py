@@ -90,7 +90,10 @@ async def _verify(settings: "Settings", tenant: int | None, progress: "Progress"
     machinery = assemble(settings, ())
     async with running(machinery):
         async with machinery.kernel.system.connection() as connection:
-            every = [row["tenant_id"] for row in await connection.fetch("SELECT tenant_id FROM tenant UNION SELECT tenant_id FROM log_head ORDER BY 1")]
+            every = [
+                row["tenant_id"]
+                for row in await connection.fetch("SELECT tenant_id FROM tenant UNION SELECT tenant_id FROM log_head ORDER BY 1")
+            ]
         verdicts = []
         for each in every if tenant is None else [tenant]:
             task = progress.add_task(f"Workspace {each}", total=None)

@@ -54,7 +54,7 @@ class Actors(Struct, frozen=True):
     async def send(self, delivery: Delivery) -> None:
         """Give a message to the gateway. Where an earlier attempt may have done it, it is looked for there first."""
         place = (delivery.payload["conversation_id"], delivery.payload["message_id"])
-        outbound = await find_outbound(delivery, *place)
+        outbound = await find_outbound(delivery, place[1])
         if outbound is None:
             await finish(delivery, None)
             return
@@ -118,7 +118,7 @@ class Actors(Struct, frozen=True):
     async def fetch_media(self, delivery: Delivery) -> None:
         """Bring a file from the gateway into our own store before WhatsApp forgets it."""
         conversation, message = delivery.payload["conversation_id"], delivery.payload["message_id"]
-        outbound = await find_outbound(delivery, conversation, message)
+        outbound = await find_missing_file(delivery, message)
         if outbound is None or outbound.gateway_id is None:
             await finish(delivery, None)
             return
@@ -172,11 +172,20 @@ def said(found: FoundMessage) -> str | None:
     return text if isinstance(text, str) else None
 
 
-async def find_outbound(delivery: Delivery, conversation: int, message: int) -> Outbound | None:
+async def find_outbound(delivery: Delivery, message: int) -> Outbound | None:
     """What is to be sent, unless it has gone out, failed or been deleted."""
     async with delivery.unit() as uow:
         row = await find_message_row(uow, message)
         if row is None or (row.direction == "out" and (row.gateway_id is not None or row.status == "failed")):
+            return None
+        return await get_outbound(uow, row.conversation_id, row)
+
+
+async def find_missing_file(delivery: Delivery, message: int) -> Outbound | None:
+    """The message, the customer's or the owner's own, whose file is to be fetched, unless that is here or no longer wanted."""
+    async with delivery.unit() as uow:
+        row = await find_message_row(uow, message)
+        if row is None or row.media is None or row.media.blob is not None:
             return None
         return await get_outbound(uow, row.conversation_id, row)
 

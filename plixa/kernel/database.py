@@ -3,18 +3,20 @@
 The engine never begins transactions by itself (AUTOCOMMIT): the unit of work does, in the round trip that names the tenant.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from plixa.kernel.errors import Unavailable
 
+PATIENCE = 2.0
+"""Seconds a request waits for a connection."""
 APP_ROLE = "plixa_app"
 """Sees one tenant at a time; may neither change nor delete events."""
 SYSTEM_ROLE = "plixa_system"
@@ -24,10 +26,12 @@ SYSTEM_ROLE = "plixa_system"
 class Lease:
     """One connection, for as long as somebody works with it."""
 
-    def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection) -> None:
-        self._engine = engine
+    def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection, turns: asyncio.Semaphore) -> None:
+        self._engine, self._turns = engine, turns
         self._pooled = pooled
         self.raw = cast("asyncpg.Connection[Any]", pooled.driver_connection)
+        self.engaged = False
+        """A transaction was begun and has not ended, whatever the server has said of it so far."""
 
     def session(self) -> AsyncSession:
         """An SQLAlchemy session inside whatever transaction this connection is in."""
@@ -36,8 +40,15 @@ class Lease:
 
     def release(self) -> None:
         """Give the connection back. One left inside a transaction, or in doubt, is closed, never reused."""
-        if self.raw.is_closed() or self.raw.is_in_transaction():
-            self._pooled.invalidate()
+        if self.engaged or self.raw.is_closed() or self.raw.is_in_transaction():
+            self.discard()
+        else:
+            self._pooled.close()
+        self._turns.release()
+
+    def discard(self) -> None:
+        """Close it for good."""
+        self._pooled.invalidate()
         self._pooled.close()
 
 
@@ -46,13 +57,13 @@ class Database:
 
     def __init__(self, url: str, *, role: str, pool_size: int) -> None:
         self.role = role
+        self._turns = asyncio.Semaphore(pool_size)
         self.engine: AsyncEngine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=2,
             hide_parameters=True,
             json_deserializer=str,
             connect_args={
@@ -64,6 +75,7 @@ class Database:
                     "application_name": "plixa",
                     "timezone": "UTC",
                     "jit": "off",
+                    "client_min_messages": "notice",
                     "lock_timeout": "10s",
                     "statement_timeout": "10s" if role == APP_ROLE else "0",
                     "idle_in_transaction_session_timeout": "30s",
@@ -72,14 +84,20 @@ class Database:
         )
 
     async def lease(self) -> Lease:
-        """A live connection within 2 s; raises Unavailable when all are busy."""
+        """A live connection within 2 s, in the order of asking; raises Unavailable when all are busy."""
         try:
-            lease = Lease(self.engine, await self.engine.raw_connection())
-            while lease.raw.is_closed():
-                lease.release()
-                lease = Lease(self.engine, await self.engine.raw_connection())
-        except PoolTimeout as error:
+            async with asyncio.timeout(PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError as error:
             raise Unavailable from error
+        try:
+            lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
+            while lease.raw.is_closed():
+                lease.discard()
+                lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
+        except BaseException:
+            self._turns.release()
+            raise
         return lease
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -21,8 +21,8 @@ from plixa.kernel.uow import Kernel, UnitOfWork
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 20.0
-RENEW_SECONDS = 5.0
+LEASE_SECONDS = 15.0
+RENEW_SECONDS = 4.0
 ATTEMPTS = 5
 CLAIM = """WITH mine AS (
     SELECT o.tenant_id, o.id, o.state FROM outbox o
@@ -125,8 +125,7 @@ async def held(delivery: Delivery, until: float) -> AsyncIterator[None]:
             yield
         finally:
             renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
+            await asyncio.gather(renewing, return_exceptions=True)
 
 
 async def renew(delivery: Delivery, patience: asyncio.Timeout) -> None:

@@ -164,6 +164,8 @@ def refusal(exc: Exception) -> PlixaError:
             return _from_litestar(exc)
         case RecursionError():
             return MalformedBody("The body is nested too deeply.")
+        case UnicodeDecodeError():
+            return MalformedBody("The body is not valid text.")
     return _from_database(exc)
 
 

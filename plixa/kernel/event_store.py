@@ -38,7 +38,7 @@ class Actor(Struct, frozen=True, omit_defaults=True):
 SYSTEM = Actor("system")
 
 
-class Event(Struct, frozen=True, omit_defaults=True):
+class Event(Struct, frozen=True, omit_defaults=True, gc=False):
     """A fact that happened in one stream. Plain types only; ``TOPIC`` is its name for ever."""
 
     TOPIC: ClassVar[str] = ""
@@ -50,7 +50,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
             get_topic(cls)
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """An event with its place and circumstances. ``position`` is 0 until it is appended."""
 
     stream_id: UUID
@@ -88,12 +88,18 @@ class Aggregate(Struct, frozen=True):
 
         return register
 
+    @classmethod
+    def topics(cls) -> list[str]:
+        """The topics of the events that change the state."""
+        return [event.TOPIC for event in cls.folds]
+
     def evolve(self, event: Event) -> Self:
         """The state after ``event``; events that do not concern the decision leave it as it is."""
         fold = self.folds.get(type(event))
         return self if fold is None else fold(self, event)
 
 
+@lru_cache(maxsize=20_000)
 def stream_id(kind: str, number: int) -> UUID:
     """The stream of one aggregate, e.g. ``conversation/42``."""
     return uuid5(STREAMS, f"{kind}/{number}")
@@ -191,20 +197,20 @@ def canonical(actor: Actor) -> bytes:
 
 
 LOAD = """
-SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.versions, e.topics, e.payloads
+SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.version, e.topics, e.payloads
 FROM stream_key k
 LEFT JOIN LATERAL (
     SELECT version, payload FROM snapshot WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id
     ORDER BY version DESC LIMIT 1
 ) s ON true
 CROSS JOIN LATERAL (
-    SELECT array_agg(version ORDER BY version) AS versions, array_agg(topic ORDER BY version) AS topics,
-           array_agg(payload ORDER BY version) AS payloads
+    SELECT max(version) AS version, array_agg(topic ORDER BY version) FILTER (WHERE topic = ANY($3::text[])) AS topics,
+           array_agg(payload ORDER BY version) FILTER (WHERE topic = ANY($3::text[])) AS payloads
     FROM event WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND version > coalesce(s.version, 0)
 ) e
 WHERE k.tenant_id = $1 AND k.stream_id = $2
 """
-"""One stream in one round trip: its key, its newest snapshot and the events after it."""
+"""One stream in one round trip: its key, its newest snapshot and, of the events after it, those that change the state."""
 
 
 def replay(state: A, events: Iterable[Event]) -> A:

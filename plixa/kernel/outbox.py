@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+INSERT_ONE = """INSERT INTO outbox (tenant_id, kind, key, payload, due_at, order_key)
+VALUES ($1::bigint, $2::text, $3::text, $4::text::jsonb, $5::timestamptz, $6::text) ON CONFLICT (tenant_id, kind, key) DO NOTHING"""
 INSERT = """INSERT INTO outbox (tenant_id, kind, key, payload, due_at, order_key)
 SELECT $1, kind, key, payload::jsonb, due_at, order_key
 FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS b(kind, key, payload, due_at, order_key)
@@ -40,4 +42,6 @@ class Outbox:
         """The statement that saves them, if there are any."""
         if not self._rows:
             return None
+        if len(self._rows) == 1:
+            return INSERT_ONE, (tenant, *self._rows[0])
         return INSERT, (tenant, *(list(values) for values in zip(*self._rows, strict=True)))

@@ -117,7 +117,7 @@ async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: 
         for fact in batch.facts:
             rows.fold(fact)
         await save_group_changes(connection, tenant, rows)
-        statement, arguments = joined(row_pieces(tenant, [rows]), (ADVANCE, (*place, batch.through)))
+        statement, arguments = joined([*row_pieces(tenant, [rows]), (ADVANCE, (*place, batch.through))])
         await connection.execute(statement, *arguments)
         return batch
 

@@ -4,14 +4,14 @@ Each is folded into a second table beside the one in use. When that has nearly c
 folds what came since, corrects the counters and exchanges the names. A command writes its rows in the transaction that appends its events,
 so that once the lock is had nothing is on its way. One tenant alone is put right in place instead, with its log held still.
 
-A rebuild that is killed leaves the tables in use as they were; what it made is dropped by the next one.
+A rebuild that is killed leaves every table either as it was or rebuilt; what else it made is dropped by the next one.
 """
 
 import asyncio
 import gc
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -28,7 +28,7 @@ REBUILDING: Final = 7_402_913
 """The advisory lock under which one rebuild runs."""
 NEAR: Final = 500
 """Events that may be left to fold while the tables are locked."""
-PATIENCE: Final = (200, 200, 200, 400, 400, 400, 800, 800, *(1500,) * 40)
+PATIENCE: Final = (200, 200, 200, 200, 400, 400, 400, 400, *(1500,) * 40)
 """Milliseconds to wait for the lock at each attempt: commands queue behind us meanwhile, and a long vacuum yields after a second."""
 PASSES: Final = 5
 HEADS: Final = "SELECT tenant_id, position FROM log_head WHERE position > 0 AND ($1::bigint IS NULL OR tenant_id = $1) ORDER BY tenant_id"
@@ -75,12 +75,11 @@ async def rebuild(
 ) -> int:
     """Rebuild read models together, of all tenants or in place of one; answers how many events were folded."""
     url = str(settings.database_url)
-    async with connected(url) as owner, connected(url, SYSTEM_ROLE) as reader:
-        if not await owner.fetchval("SELECT pg_try_advisory_lock($1)", REBUILDING):
-            raise RebuildRunning("A rebuild is running already.")
-        await drop_leftovers(owner)
-        work = Rebuild(owner, Source(reader, Vault(settings.secret_keys), pace, progress), projections)
-        try:
+    try:
+        async with connected(url) as owner, connected(url, SYSTEM_ROLE) as reader:
+            await take_turn(owner)
+            await drop_leftovers(owner)
+            work = Rebuild(owner, Source(reader, Vault(settings.secret_keys), pace, progress), projections)
             with uncollected():
                 await work.fill(tenant)
             if tenant is None:
@@ -88,10 +87,23 @@ async def rebuild(
             else:
                 async with connected(url) as mender:
                     await work.mend(tenant, mender)
-        finally:
-            if not owner.is_closed():
-                await drop_leftovers(owner)
-    return work.folded
+            return work.folded
+    finally:
+        await clear_away(url)
+
+
+async def take_turn(connection: "asyncpg.Connection[Any]") -> None:
+    """For as long as the connection lives; raises RebuildRunning."""
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", REBUILDING):
+        raise RebuildRunning("A rebuild is running already.")
+
+
+async def clear_away(url: str) -> None:
+    """Drop what is left over; where the database is away, or the next rebuild has begun, that one does it."""
+    with suppress(RebuildRunning, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        async with connected(url) as connection:
+            await take_turn(connection)
+            await drop_leftovers(connection)
 
 
 @contextmanager
@@ -144,17 +156,23 @@ class Rebuild:
         await self._catch_up(tenant)
 
     async def replace(self) -> None:
-        """Index the shadows and exchange them with the tables in use; raises Busy."""
+        """Index the shadows and exchange each with the table in use; raises Busy.
+
+        One after the other: whoever holds one lock and waits for another ends up in a deadlock with somebody.
+        """
         for shadow in self._shadows:
             await shadow.index()
-        for patience in PATIENCE:
-            while await self._catch_up() > NEAR:
-                """Commands go on while we fold; each round is shorter than the last."""
-            await self._save_counts()
-            if await self._exchange(patience):
-                return
-            await asyncio.sleep(random.uniform(0.5, 1.5) * patience / 1000)  # noqa: S311
-        raise Busy(f"{', '.join(self._names)} could not be locked.")
+        while self._shadows:
+            for patience in PATIENCE:
+                while await self._catch_up() > NEAR:
+                    """Commands go on while we fold; each round is shorter than the last."""
+                await self._save_counts()
+                if await self._exchange(self._shadows[0], patience):
+                    break
+                await asyncio.sleep(random.uniform(0.5, 1.5) * patience / 1000)  # noqa: S311
+            else:
+                raise Busy(f"{self._shadows[0].live.name} could not be locked.")
+            del self._shadows[0]
 
     async def mend(self, tenant: int, mender: "asyncpg.Connection[Any]") -> None:
         """Put right the rows of one tenant that differ. Again until none does: a command that read before may write after."""
@@ -176,28 +194,27 @@ class Rebuild:
             await self._catch_up(tenant)
             await self._save_counts()
             changed = [await shadow.mend(mender, tenant) for shadow in self._shadows]
-            await self._finish(mender, tenant)
+            await self._finish(mender, self._names, tenant)
         return any(changed)
 
-    async def _exchange(self, patience: int) -> bool:
-        """False where the tables are in use for longer than we may wait."""
+    async def _exchange(self, shadow: Shadow, patience: int) -> bool:
+        """False where the table is in use for longer than we may wait."""
         async with self._owner.transaction():
-            if not await self._locked(patience):
+            if not await self._locked(shadow.live.name, patience):
                 return False
             await self._catch_up()
             await self._save_counts()
-            await self._finish(self._owner, None)
-            for shadow in self._shadows:
-                await shadow.take_over()
+            await self._finish(self._owner, [shadow.live.name], None)
+            await shadow.take_over()
         return True
 
-    async def _locked(self, patience: int) -> bool:
-        """The tables in use are ours alone, and no projector is at work on them."""
+    async def _locked(self, name: str, patience: int) -> bool:
+        """The table in use is ours alone, and no projector is at work on it."""
         try:
             async with self._owner.transaction():
                 await self._owner.execute(f"SET LOCAL lock_timeout = {patience}")
-                await self._owner.execute(f"LOCK TABLE {', '.join(self._names)} IN ACCESS EXCLUSIVE MODE")
-                await self._owner.execute("SELECT FROM checkpoint WHERE projection = ANY($1) FOR UPDATE", self._names)
+                await self._owner.execute("SELECT FROM checkpoint WHERE projection = $1 FOR UPDATE", name)
+                await self._owner.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
                 await self._owner.execute("SET LOCAL lock_timeout = 0")
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             return False
@@ -246,8 +263,8 @@ class Rebuild:
         ]
         await self._owner.copy_records_to_table(COUNTED, records=counted, columns=["tenant_id", "projection", "key", "value"])
 
-    async def _finish(self, connection: "asyncpg.Connection[Any]", tenant: int | None) -> None:
+    async def _finish(self, connection: "asyncpg.Connection[Any]", names: list[str], tenant: int | None) -> None:
         """Counters that differ, and how far each log is folded."""
         for statement in RECOUNT:
-            await connection.execute(statement, self._names, tenant)
-        await connection.execute(CHECKPOINTS, list(self._positions), list(self._positions.values()), self._names)
+            await connection.execute(statement, names, tenant)
+        await connection.execute(CHECKPOINTS, list(self._positions), list(self._positions.values()), names)

@@ -1,4 +1,4 @@
-"""What a unit of work leaves behind, as the pieces of one statement: rows, counters, snapshots, and last the append to the log."""
+"""What a unit of work leaves behind: the pieces of one statement (rows, counters, snapshots), and the script that appends and commits."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -18,7 +18,8 @@ SNAPSHOT = "INSERT INTO snapshot (tenant_id, stream_id, version, topic, payload)
 COUNTERS = """INSERT INTO counter (tenant_id, projection, key, value)
 SELECT $1, $2, key, value FROM unnest($3::text[], $4::bigint[]) AS b(key, value)
 ON CONFLICT (tenant_id, projection, key) DO UPDATE SET value = counter.value + excluded.value"""
-APPEND = "SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10)"
+TOLD = "plixa position "
+"""What ``append_events`` says, before the position it reached."""
 
 
 def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
@@ -28,7 +29,7 @@ def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
         table = rows.projection.table
         changed, gone, counts = rows.changed(), rows.gone(), rows.counts()
         if changed:
-            pieces.append((table.upsert(), (tenant, *table.arrays(changed))))
+            pieces.append(table.saving(tenant, changed))
         if gone:
             pieces.append((table.delete(), (tenant, gone)))
         if counts:
@@ -47,35 +48,50 @@ def snapshot_pieces(tenant: int, editors: Iterable[Editor[Any]], erased: Collect
     return pieces
 
 
-def append_piece(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> Piece:
-    """The events, sealed and digested, ready for the tenant's log."""
+def append_script(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> str:
+    """Append to the log and commit, in one round trip without parameters, so that the log's row is held for no longer than that.
+
+    Every value is a number, a UUID, hexadecimal, or a topic of ours.
+    """
     actor, at = canonical(about.actor), facts[0].at
     mappers = {stream: EventMapper(editor.key) for stream, editor in editors.items()}
     stored = [mappers[fact.stream_id].seal(fact.stream_id, fact.version, fact.event) for fact in facts]
-    return APPEND, (
-        about.tenant,
-        [one.originator_id for one in stored],
-        [fact.number for fact in facts],
-        [one.originator_version for one in stored],
-        [one.topic for one in stored],
-        [one.state for one in stored],
-        [Written(about.tenant, fact.number, one, at, actor, about.request_id).digest() for fact, one in zip(facts, stored, strict=True)],
-        at,
-        actor.decode(),
-        about.request_id,
+    written = [Written(about.tenant, fact.number, one, at, actor, about.request_id) for fact, one in zip(facts, stored, strict=True)]
+    arrays = (
+        listed("uuid", (f"'{one.originator_id}'" for one in stored)),
+        listed("bigint", (f"{fact.number:d}" for fact in facts)),
+        listed("int", (f"{one.originator_version:d}" for one in stored)),
+        listed("text", (f"'{one.topic}'" for one in stored)),
+        listed("bytea", (octets(one.state) for one in stored)),
+        listed("bytea", (octets(one.digest()) for one in written)),
     )
+    who, request = f"{spelled(actor)}::jsonb", spelled(about.request_id.encode())
+    return f"SELECT append_events({about.tenant:d}, {', '.join(arrays)}, '{at.isoformat()}', {who}, {request}); COMMIT"
 
 
-def joined(pieces: list[Piece], last: Piece) -> tuple[str, list[Any]]:
-    """One statement that does all pieces and answers what ``last`` selects."""
+def listed(kind: str, literals: Iterable[str]) -> str:
+    """An SQL array."""
+    return f"ARRAY[{','.join(literals)}]::{kind}[]"
+
+
+def octets(value: bytes) -> str:
+    """An SQL bytea literal."""
+    return f"'\\x{value.hex()}'"
+
+
+def spelled(text: bytes) -> str:
+    """An SQL expression for any text."""
+    return f"convert_from({octets(text)}, 'UTF8')"
+
+
+def joined(pieces: list[Piece]) -> tuple[str, list[Any]]:
+    """One statement that does all pieces."""
     arguments: list[Any] = []
     parts = []
     for index, (statement, values) in enumerate(pieces):
         parts.append(f"piece{index} AS ({shifted(statement, len(arguments))})")
         arguments.extend(values)
-    final = shifted(last[0], len(arguments))
-    arguments.extend(last[1])
-    return (f"WITH {', '.join(parts)} {final}" if parts else final), arguments
+    return f"WITH {', '.join(parts)} SELECT", arguments
 
 
 @lru_cache(maxsize=1024)

@@ -31,7 +31,7 @@ class Scan:
     async def read(self, after: int, head: int, limit: int) -> tuple[list[Recorded], int]:
         """Events behind ``after``, and the position up to which there are no others: ``head`` when that was all."""
         rows = await self._connection.fetch(EVENTS, self._tenant, after, head, self._topics, limit)
-        await self._learn({row["stream_id"] for row in rows})
+        await self._learn({row[1] for row in rows})
         return list(self._decode(rows)), rows[-1]["position"] if len(rows) == limit else head
 
     async def _learn(self, streams: set[UUID]) -> None:

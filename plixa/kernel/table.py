@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cached_property
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -31,6 +32,11 @@ class Column(Struct, frozen=True):
     name: str
     sql: str
     python: Any
+
+    @property
+    def wire(self) -> str:
+        """How a parameter is cast into this column."""
+        return "text::jsonb" if self.sql == "jsonb" else self.sql
 
     def out(self, value: Any) -> Any:
         """The value as asyncpg wants it."""
@@ -88,24 +94,40 @@ class Table(Generic[R]):
         """A scoped read of one row: ``$2`` its key."""
         return f"SELECT {', '.join(self.names)} FROM {self.name} WHERE tenant_id = scope.tenant AND {self.key} = $2"  # noqa: S608
 
-    def upsert(self, name: str | None = None, first: int = 1) -> str:
-        """Save many rows: parameter ``first`` is the tenant, then one array a column (jsonb travels as text)."""
-        arrays = ", ".join(f"${first + 1 + index}::{'text' if one.sql == 'jsonb' else one.sql}[]" for index, one in enumerate(self.columns))
-        values = ", ".join(f"{one.name}::jsonb" if one.sql == "jsonb" else one.name for one in self.columns)
+    @cached_property
+    def _changes(self) -> str:
+        """What a row that exists already takes over from the new one."""
         changes = ", ".join(f"{column} = excluded.{column}" for column in self.names if column != self.key)
+        return f"ON CONFLICT (tenant_id, {self.key}) DO UPDATE SET {changes}"
+
+    @cached_property
+    def save_one(self) -> str:
+        """Save one row: the tenant, then its values in column order."""
+        values = ", ".join(f"${index}::{one.wire}" for index, one in enumerate(self.columns, 2))
+        return f"INSERT INTO {self.name} (tenant_id, {', '.join(self.names)}) VALUES ($1::bigint, {values}) {self._changes}"  # noqa: S608
+
+    def upsert(self, name: str | None = None) -> str:
+        """Save many rows: the tenant, then one array a column (jsonb travels as text)."""
+        arrays = ", ".join(f"${index}::{'text' if one.sql == 'jsonb' else one.sql}[]" for index, one in enumerate(self.columns, 2))
+        values = ", ".join(f"{one.name}::jsonb" if one.sql == "jsonb" else one.name for one in self.columns)
         return (
             f"INSERT INTO {name or self.name} (tenant_id, {', '.join(self.names)}) "  # noqa: S608
-            f"SELECT ${first}::bigint, {values} FROM unnest({arrays}) AS b({', '.join(self.names)}) "
-            f"ON CONFLICT (tenant_id, {self.key}) DO UPDATE SET {changes}"
+            f"SELECT $1::bigint, {values} FROM unnest({arrays}) AS b({', '.join(self.names)}) {self._changes}"
         )
+
+    def saving(self, tenant: int, rows: list[R]) -> tuple[str, tuple[Any, ...]]:
+        """The statement and arguments that save ``rows``."""
+        if len(rows) == 1:
+            return self.save_one, (tenant, *self.record(rows[0]))
+        return self.upsert(), (tenant, *self.arrays(rows))
 
     def arrays(self, rows: Iterable[R]) -> list[list[Any]]:
         """One list a column, for ``upsert``."""
         return [list(values) for values in zip(*(self.record(row) for row in rows), strict=True)]
 
-    def delete(self, name: str | None = None, first: int = 1) -> str:
+    def delete(self, name: str | None = None) -> str:
         """Delete by keys: parameters tenant, keys."""
-        return f"DELETE FROM {name or self.name} WHERE tenant_id = ${first} AND {self.key} = ANY(${first + 1}::bigint[])"  # noqa: S608
+        return f"DELETE FROM {name or self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
 
     def drop_group(self, name: str | None = None) -> str:
         """Delete one group: parameters tenant, group."""

@@ -21,9 +21,12 @@ def scoped(query: str) -> str:
 
 
 def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:
-    """The first round trip of a transaction: begin, name the tenant and wait for the turn of each lock, in order."""
+    """The first round trip of a transaction: begin, name the tenant and wait for the turn of each lock, in order.
+
+    Commands repeat the same few statements on keys, for which planning anew each time costs more than it finds.
+    """
     turns = "".join(f"; SELECT pg_advisory_xact_lock({lock:d})" for lock in sorted(locks))
-    return f"BEGIN; SELECT set_config('plixa.tenant', '{tenant:d}', true){turns}"
+    return f"BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT set_config('plixa.tenant', '{tenant:d}', true){turns}"
 
 
 def lock_of(name: str) -> int:

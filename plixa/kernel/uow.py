@@ -38,7 +38,7 @@ from plixa.kernel.metrics import EVENTS_APPENDED
 from plixa.kernel.numbers import Numbers
 from plixa.kernel.outbox import Effect, Outbox
 from plixa.kernel.projection import Projection, Rows
-from plixa.kernel.saving import NEW_STREAM, Piece, append_piece, joined, row_pieces, snapshot_pieces
+from plixa.kernel.saving import NEW_STREAM, TOLD, Piece, append_script, joined, row_pieces, snapshot_pieces
 from plixa.kernel.table import Table
 from plixa.kernel.tenancy import opening, scoped
 from plixa.kernel.wake import Waker
@@ -86,6 +86,8 @@ class UnitOfWork(Circumstances):
     def _reset(self) -> None:
         self.now = datetime.now(UTC)
         self.begun = False
+        if self._lease is not None:
+            self._lease.engaged = False
         self._session: AsyncSession | None = None
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
@@ -138,6 +140,8 @@ class UnitOfWork(Circumstances):
             for lock in sorted(locks):
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
         else:
+            if self._lease is not None:
+                self._lease.engaged = True
             await connection.execute(opening(self.tenant, locks))
             self.begun = True
         if not self._editors:
@@ -224,17 +228,14 @@ class UnitOfWork(Circumstances):
 
     async def _load(self, kind: type[A], number: int, stream: UUID) -> Editor[A]:
         connection = await self.begin(stream_lock(stream))
-        row = await connection.fetchrow(LOAD, self.tenant, stream)
+        row = await connection.fetchrow(LOAD, self.tenant, stream, kind.topics())
         if row is None:
             raise NotFound
         key = self.kernel.vault.open(row["wrapped_key"], f"stream_key/{self.tenant}/{stream}")
         mapper = EventMapper(key)
         state = kind(number=number) if row["snapshot"] is None else mapper.open_state(kind, row["snapshot"])
-        version = row["snapshot_version"] or 0
-        if row["versions"]:
-            state = replay(state, map(mapper.open, row["topics"], row["payloads"]))
-            version = row["versions"][-1]
-        return Editor(self, state, version, key)
+        state = replay(state, map(mapper.open, row["topics"] or (), row["payloads"] or ()))
+        return Editor(self, state, row["version"] or row["snapshot_version"] or 0, key)
 
     async def _stage(self, facts: list[Recorded]) -> None:
         """Fold new events into the rows the answer shows."""
@@ -279,34 +280,47 @@ class UnitOfWork(Circumstances):
         connection = await self.begin()
         if self._session is not None:
             await self._session.flush()
-        facts = [fact for editor in self._editors.values() for fact in editor.facts]
-        await self._save(connection, facts, [outbox] if outbox is not None else [])
-        for stream in self._erased:
-            for erasure in ERASE:
-                await connection.execute(erasure, self.tenant, stream)
-        await connection.execute("COMMIT")
-        for fact in facts:
-            EVENTS_APPENDED.labels(fact.event.TOPIC).inc()
-        if facts or outbox is not None:
-            self.kernel.waker.wake(self.tenant)
-        self._reset()
-
-    async def _save(self, connection: "asyncpg.Connection[Any]", facts: list[Recorded], outbox: list[Piece]) -> None:
-        """Everything in one statement, the append to the log last."""
         pieces = [
             *row_pieces(self.tenant, self._staged.values()),
             *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
             *self._pieces,
-            *outbox,
+            *([outbox] if outbox is not None else []),
         ]
-        if pieces or facts:
-            last = append_piece(self, self._editors, facts) if facts else ("SELECT 0", ())
-            statement, arguments = joined(pieces, last)
-            self.position = await connection.fetchval(statement, *arguments) or self.position
+        if pieces:
+            statement, arguments = joined(pieces)
+            await connection.execute(statement, *arguments)
+        for stream in self._erased:
+            for erasure in ERASE:
+                await connection.execute(erasure, self.tenant, stream)
+        facts = [fact for editor in self._editors.values() for fact in editor.facts]
+        await self._append(connection, facts)
+        if facts or outbox is not None:
+            self.kernel.waker.wake(self.tenant)
+        self._reset()
+
+    async def _append(self, connection: "asyncpg.Connection[Any]", facts: list[Recorded]) -> None:
+        """Append and commit. The position comes back as a notice: the script answers nothing else."""
+        if not facts:
+            await connection.execute("COMMIT")
+            return
+
+        def heard(_connection: object, message: asyncpg.PostgresLogMessage) -> None:
+            told = str(getattr(message, "message", ""))
+            if told.startswith(TOLD):
+                self.position = int(told.removeprefix(TOLD))
+
+        connection.add_log_listener(heard)
+        try:
+            await connection.execute(append_script(self, self._editors, facts))
+        finally:
+            if not connection.is_closed():
+                connection.remove_log_listener(heard)
+        for fact in facts:
+            EVENTS_APPENDED.labels(fact.event.TOPIC).inc()
 
     async def rollback(self) -> None:
         """Undo and forget everything of this attempt."""
-        if self.begun and self._lease is not None and not self._lease.raw.is_closed():
+        if self._lease is not None and self._lease.engaged and not self._lease.raw.is_closed():
             await self._lease.raw.execute("ROLLBACK")
         self._reset()
 

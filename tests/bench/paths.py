@@ -6,6 +6,7 @@ from itertools import count
 from msgspec import Struct
 
 from plixa.kernel.errors import PlixaError
+from tests.bench.following import followed
 from tests.bench.inprocess import Job, appends, reference_appends
 from tests.bench.load import Exhausted, Plan, Result, drive
 from tests.bench.report import Figure, Line, Target, ratio
@@ -157,6 +158,7 @@ def measure(where: Place, known: Known, numbers: list[int], effort: Effort, only
                 "reply": bench.replied,
                 "webhook": bench.received,
                 "append": lambda: bench.appended(job),
+                "following": lambda: followed(where, effort.slices),
                 "memory": bench.weighed,
             }
             for name, step in steps.items():

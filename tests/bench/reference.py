@@ -38,7 +38,7 @@ VIEWS = {
     "closed": f"status = 'closed' AND {AWAKE}",
     "everything": AWAKE,
 }
-WORDS = "array_to_tsvector(string_to_array(words, ' ')) @@ $3::text::tsquery"
+WORDS = "id IN (SELECT id FROM inbox_name WHERE array_to_tsvector(string_to_array(words, ' ')) @@ $3::text::tsquery)"
 ONE = f"SELECT {CONVERSATIONS} FROM inbox_conversation WHERE tenant_id = $1 AND id = $2"
 THREAD = f"SELECT {MESSAGES} FROM inbox_message WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY sent_at DESC, id DESC LIMIT $3"
 

@@ -100,9 +100,9 @@ async def test_the_seeder_makes_as_much_as_it_was_told(world: World) -> None:
 
 
 async def test_every_index_is_there_again(world: World) -> None:
-    rows = await query(world, "SELECT indexname FROM pg_indexes WHERE tablename IN ('event', 'inbox_message', 'stream_key')")
+    rows = await query(world, "SELECT indexname FROM pg_indexes WHERE tablename IN ('event', 'inbox_message', 'inbox_text', 'stream_key')")
     names = {row["indexname"] for row in rows}
-    assert names >= {"event_pkey", "event_position", "inbox_message_pkey", "inbox_message_words", "stream_key_pkey"}
+    assert names >= {"event_pkey", "event_position", "inbox_message_pkey", "inbox_text_words", "stream_key_pkey"}
 
 
 def test_a_filled_database_is_refused(world: World) -> None:

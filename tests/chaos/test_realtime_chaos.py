@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import re
+from functools import partial
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from plixa.inbox.queries.realtime import concerns_inbox
 from plixa.kernel.log import read_log
 from plixa.kernel.uow import Kernel
 from tests.chaos.calling import Caller
-from tests.chaos.world import Place, Process, Shop, open_shop, stopping, wait_ready
+from tests.chaos.world import Place, Process, Shop, open_shop, stopping, until, wait_ready
 from tests.whatsapp.webhooks import Chat, Stamp, text
 
 pytestmark = pytest.mark.chaos
@@ -84,22 +85,26 @@ async def read_chunk(stream: asyncio.StreamReader) -> bytes:
     return (await stream.readexactly(size + 2))[:-2]
 
 
-async def write(shop: Shop, conversation: int, times: int) -> None:
-    """So many notes, each asked until it is answered."""
+async def write(shop: Shop, conversation: int, numbers: range) -> None:
+    """Notes, each asked until it is answered."""
     caller = Caller(shop.place.url)
-    for number in range(times):
+    for number in numbers:
         keyed = shop.headers | {"Idempotency-Key": f"{conversation}-{number}"}
         body = json.dumps({"body": f"nota {number}", "type": "note"}).encode()
-        while (await caller.call("POST", f"/v1/conversations/{conversation}/messages", keyed, body)).status != 201:
-            await asyncio.sleep(0.1)
+        await until(partial(is_written, caller, conversation, keyed, body), PATIENCE, "a note is written")
     await caller.close()
+
+
+async def is_written(caller: Caller, conversation: int, headers: dict[str, str], body: bytes) -> bool:
+    """Ask once."""
+    return (await caller.call("POST", f"/v1/conversations/{conversation}/messages", headers, body)).status == 201
 
 
 async def write_all(shop: Shop, conversations: list[int], web: Process) -> int:
     """Four writers, with a restart of the web process halfway; the head they leave."""
-    half = CHANGES // WRITERS // 2
-    await asyncio.gather(*(write(shop, one, half) for one in conversations))
-    writing = asyncio.gather(*(write(shop, one, 2 * half) for one in conversations))
+    each = CHANGES // WRITERS
+    await asyncio.gather(*(write(shop, one, range(each // 2)) for one in conversations))
+    writing = asyncio.gather(*(write(shop, one, range(each // 2, each)) for one in conversations))
     await asyncio.to_thread(web.restart)
     await writing
     return int((await shop.rows(HEAD))[0]["position"])

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from plixa.inbox.queries.realtime import render
+from plixa.kernel.auth import Principal
 from plixa.kernel.event_store import Actor
 from tests.inbox.desk import Desk, stamp
 from tests.support.world import Member
@@ -83,7 +85,7 @@ class TestWriting:
 
 class TestFiles:
     async def test_a_picture_is_kept_and_served(self, desk: Desk, number: int) -> None:
-        form = {"files": {"file": ("cardápio.png", PNG, "text/html")}, "data": {"caption": "Nosso cardápio"}}
+        form: dict[str, Any] = {"files": {"file": ("cardápio.png", PNG, "text/html")}, "data": {"caption": "Nosso cardápio"}}
         sent = await desk.do("POST", f"/{number}/media-messages", **form)
         assert (sent["type"], sent["body"], sent["media"]["mime"]) == ("image", "Nosso cardápio", "image/png")
         served = await desk.client.get(sent["media"]["url"], headers=desk.workspace.owner.headers)
@@ -187,7 +189,9 @@ class TestStates:
         assert (await desk.show(number))["unread_count"] == 2
 
     async def test_names_notes_and_assignee(self, desk: Desk, number: int, ana: Member, other_desk: Desk) -> None:
-        shown = await desk.do("PATCH", f"/{number}", json={"contact_name": " Dona Ana ", "notes": "paga em dia", "assigned_user_id": ana.id})
+        shown = await desk.do(
+            "PATCH", f"/{number}", json={"contact_name": " Dona Ana ", "notes": "paga em dia", "assigned_user_id": ana.id}
+        )
         assert (shown["contact_name"], shown["notes"], shown["assigned_user"]) == (
             "Dona Ana", "paga em dia", {"id": ana.id, "name": "Ana"},
         )  # fmt: skip
@@ -264,9 +268,7 @@ class TestAgents:
         reads = ("", "/open", "/messages", "/events", "?as_of=2098-01-01T00:00:00Z", "/messages?as_of=2098-01-01T00:00:00Z")
         for path in (*reads, f"/messages/{sent['id']}/media"):
             assert (await desk.call("GET", f"/{number}{path}", ana)).status_code == 404, path
-        writes: list[tuple[str, str, Any]] = [
-            ("POST", path, None) for path in ("/close", "/reopen", "/read", "/unread")
-        ]
+        writes: list[tuple[str, str, Any]] = [("POST", path, None) for path in ("/close", "/reopen", "/read", "/unread")]
         writes += [("POST", "/messages", {"body": "Oi"}), ("POST", "/messages", {"body": "Oi", "type": "note"})]
         writes += [("POST", "/snooze", {"until": None}), ("PATCH", "", {"notes": "x"}), ("PATCH", "", {"assigned_user_id": ana.id})]
         for method, path, body in writes:
@@ -280,6 +282,15 @@ class TestAgents:
         await desk.do("PATCH", f"/{number}", json={"assigned_user_id": ana.id})
         for path in reads:
             assert (await desk.call("GET", f"/{number}{path}", ana)).status_code == 200, path
+
+    async def test_nor_live(self, desk: Desk, number: int, ana: Member) -> None:
+        await desk.do("PATCH", f"/{number}", json={"assigned_user_id": desk.workspace.owner.id, "notes": "canary"})
+        await desk.do("POST", f"/{number}/messages", json={"body": "canary"})
+        tenant = desk.workspace.tenant
+        agent = Principal(kind="panel", token_id=1, tenant=tenant, user_id=ana.id, name="Ana", role="agent", restricted=True)
+        seen = await render(desk.workspace.kernel, agent, await desk.log())
+        assert {change.event for change in seen} <= {"ConversationHidden", "PhoneInstanceUpdated"}
+        assert b"canary" not in b"".join(change.data for change in seen)
 
     async def test_deleting_is_the_owners_unless_she_allows_it(self, desk: Desk, number: int, ana: Member) -> None:
         assert (await desk.call("DELETE", f"/{number}", ana)).status_code == 403

@@ -1,5 +1,6 @@
 """Two contacts turn out to be one: their conversations become one, and nothing of either is lost, or left behind."""
 
+import asyncio
 from typing import Any
 
 from plixa.inbox.actors import Actors
@@ -69,7 +70,9 @@ async def test_deleting_erases_both_even_after_two_mergers(desk: Desk) -> None:
     as_of = (await desk.call("GET", f"/{shown['id']}/messages", params={"as_of": "2099-01-01T00:00:00Z"})).json()
     assert as_of == (await desk.call("GET", f"/{shown['id']}/messages")).json()
     await desk.do("DELETE", f"/{shown['id']}")
-    keys = "SELECT k.stream_id FROM stream_key k JOIN event e USING (tenant_id, stream_id) WHERE tenant_id = $1 AND e.topic LIKE 'message.%'"
+    keys = (
+        "SELECT k.stream_id FROM stream_key k JOIN event e USING (tenant_id, stream_id) WHERE tenant_id = $1 AND e.topic LIKE 'message.%'"
+    )
     assert await desk.workspace.rows(keys) == []
     assert await desk.workspace.rows(READABLE) == []
     assert await desk.is_sound()
@@ -88,6 +91,24 @@ async def test_a_reply_that_waits_while_two_become_one_is_sent(desk: Desk) -> No
     assert {message["status"] for message in shown} == {"pending"}
     await desk.hear(webhooks.ack(desk.chat(), stamp_of(shown[0]), "DELIVERY_ACK"))
     assert "delivered" in {message["status"] for message in await desk.thread(winner)}
+
+
+async def test_replies_to_either_are_kept_while_they_become_one(desk: Desk) -> None:
+    first, second, both = await two_of_one(desk)
+
+    async def reply(number: int, turn: int) -> str | None:
+        answer = await desk.call("POST", f"/{number}/messages", json={"body": f"{number} #{turn}"})
+        assert answer.status_code in (201, 404, 409, 503), answer.text
+        return f"{number} #{turn}" if answer.status_code == 201 else None
+
+    replies = [reply(number, turn) for turn in range(12) for number in (first, second)]
+    told = desk.hear_at_once([named(both), webhooks.text(both, stamp(), "e agora?")])
+    *said, _ = await asyncio.gather(*replies[:6], told, *replies[6:], asyncio.sleep(0))
+    winner = await desk.only()
+    shown = [message["body"] for message in await desk.thread(winner["id"])]
+    assert sorted(body for body in said if body) == sorted(body for body in shown if "#" in body)
+    assert winner["unread_count"] == 3
+    assert (await desk.do("GET", "/counts"))["all"] == 1
 
 
 async def test_a_customer_who_writes_under_both_addresses_at_once_has_one_conversation(desk: Desk) -> None:

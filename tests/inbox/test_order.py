@@ -3,20 +3,23 @@
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from plixa.app import create_app
 from plixa.inbox.domain.events import Accepted, Acknowledged, Author, Content, Edited, InDoubt, Opened, Queued, Reacted, Received, Revoked
 from plixa.kernel.event_store import Actor, Event, Recorded, stream_id
 from plixa.kernel.projection import Rows
+from plixa.kernel.settings import Settings
 from projections.inbox import inbox
 from projections.messages import RANKS, MessageRow, messages
 from tests.inbox.desk import Desk, stamp
+from tests.support.apps import calling, started
 from tests.whatsapp import webhooks
 from tests.whatsapp.webhooks import Chat, Webhook
 
@@ -57,6 +60,16 @@ class TestByWebhook:
         thread = await desk.thread((await desk.only())["id"])
         assert [message["status"] for message in thread] == ["received", "received"]
 
+    async def test_messages_of_one_second_stand_as_they_came_whichever_process_took_them(self, desk: Desk, settings: Settings) -> None:
+        async with started(create_app(settings)) as second, calling(second) as client:
+            other = msgspec.structs.replace(desk, client=client)
+            for turn in range(6):
+                taker = (other, desk)[turn % 2]
+                await taker.hear(webhooks.text(desk.chat(), stamp(webhooks.TEN_O_CLOCK), f"#{turn}"))
+        shown = await desk.only()
+        assert [message["body"] for message in await desk.thread(shown["id"])] == [f"#{turn}" for turn in range(6)]
+        assert shown["last_message"]["body"] == "#5"
+
     async def test_a_late_word_takes_nothing_back(self, desk: Desk) -> None:
         echo = stamp(from_me=True)
         await desk.hear(webhooks.echo(desk.chat(), echo, "Oi"))
@@ -79,7 +92,7 @@ class TestByWebhook:
 
 
 class TestByEvent:
-    @settings(max_examples=150, deadline=None)
+    @examples(max_examples=150, deadline=None)
     @given(HISTORIES, st.randoms(use_true_random=False))
     def test_one_final_row(self, history: list[Event], dice: random.Random) -> None:
         begun: list[Event] = [Queued(7, 1, Content("text", "Oi"), Author("user", 3), "3EB0"), Accepted(7, "G", "jid")]
@@ -89,7 +102,7 @@ class TestByEvent:
         reached = max((RANKS[event.status] for event in history if isinstance(event, Acknowledged)), default=1.0)
         assert RANKS[row(begun + shaken).status] == max(reached, 1.0)
 
-    @settings(max_examples=100, deadline=None)
+    @examples(max_examples=100, deadline=None)
     @given(HISTORIES, st.randoms(use_true_random=False))
     def test_one_final_line_in_the_list(self, history: list[Event], dice: random.Random) -> None:
         begun: list[Event] = [Opened(1, 1), Received(7, 1, "G", Content("text", "Oi"), NOON)]
@@ -146,8 +159,8 @@ async def view(desk: Desk, chat: Chat) -> tuple[dict[str, Any], list[dict[str, A
 
 def plain(shown: dict[str, Any]) -> dict[str, Any]:
     """What stays when names are taken away and moments become yes or no."""
-    kept = {name: (value is not None) if name in MOMENTS else value for name, value in shown.items() if name not in PRIVATE}
-    for name in chain(("quoted_message", "media", "last_message")):
+    kept: dict[str, Any] = {name: (value is not None) if name in MOMENTS else value for name, value in shown.items() if name not in PRIVATE}
+    for name in ("quoted_message", "media", "last_message"):
         if kept.get(name):
             kept[name] = {part: value for part, value in kept[name].items() if part not in ("id", "url")}
     return kept

@@ -28,6 +28,7 @@ from plixa.inbox.domain.events import (
     Received,
     Revoked,
 )
+from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.editor import Editor
 from plixa.kernel.event_store import Actor, Event
 from plixa.kernel.outbox import Effect
@@ -42,11 +43,12 @@ GATEWAY = Actor("gateway")
 SEEN = """INSERT INTO webhook_seen (tenant_id, instance_id, key, stream_id, payload) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tenant_id, instance_id, key) DO NOTHING"""
 KNOWN = """SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
-    m.id AS message_id, m.conversation_id, m.direction,
+    m.id AS message_id, m.conversation_id, m.direction, nextval('message_number') AS number,
     (SELECT array_agg(fact ORDER BY received_at, key) FROM parked_update
      WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $4) AS parked
 FROM (SELECT) AS nothing
 LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = $2 AND m.gateway_id = $4"""
+"""The new message's number is taken here, under its contact's lock: those of one second stand in the order of their arrival."""
 LIVE = """SELECT contact_id, id FROM inbox_conversation
 WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) AND phone_instance_id = $3 ORDER BY id"""
 PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -95,11 +97,11 @@ async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArr
         opened = Opened(contact.id, delivered.instance_id, contact.phone, contact.name, fact.peer.jid)
         async with uow.create(Conversation(number=number), contact.id) as editor:
             editor.record(opened)
-            await add_message(uow, editor, delivered, fact, known["parked"] or [])
+            await add_message(uow, editor, delivered, fact, known)
         return
     async with uow.edit(Conversation, number) as editor:
         editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
-        await add_message(uow, editor, delivered, fact, known["parked"] or [])
+        await add_message(uow, editor, delivered, fact, known)
 
 
 async def look_up(uow: UnitOfWork, instance_id: int, key: str, gateway_id: str, aliases: list[str]) -> Any:
@@ -128,7 +130,7 @@ async def add_message(
     editor: Editor[Conversation],
     delivered: Delivered,
     fact: gateway.MessageArrived,
-    parked: list[bytes],
+    known: Any,
 ) -> None:
     """The message's own event, or the acceptance of one of ours whose echo this is; then what was parked for it."""
     sent_at = min(fact.sent_at or delivered.at, delivered.at)
@@ -136,16 +138,16 @@ async def add_message(
     if message_id is not None:
         editor.record(Accepted(message_id, fact.gateway_id, fact.peer.jid))
     else:
-        message_id = await uow.number("message_number")
+        message_id = int(known["number"])
         place = (message_id, delivered.instance_id, fact.gateway_id, content_of(fact), sent_at)
         editor.record(Echoed(*place) if fact.from_me else editor.state.receive(Received(*place, fact.peer.jid)))
         if fact.media is not None:
             payload = {"conversation_id": editor.state.number, "message_id": message_id}
             uow.enqueue(Effect("inbox.fetch_media", str(message_id), payload))
-    for raw in parked:
+    for raw in known["parked"] or ():
         late = msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact)
         editor.record(changes(late, message_id, delivered.at, "out" if fact.from_me else "in"))
-    if parked:
+    if known["parked"]:
         await unpark(uow, editor, delivered.instance_id, fact.gateway_id)
     store(uow, delivered, editor)
 
@@ -169,8 +171,17 @@ async def change_message(uow: UnitOfWork, delivered: Delivered, target: str) -> 
         store(uow, delivered, None)
         return
     async with edit_live(uow, known["conversation_id"]) as editor:
+        if isinstance(delivered.fact, gateway.Revoked):
+            await drop_file(uow, known["message_id"])
         editor.record(changes(delivered.fact, known["message_id"], delivered.at, known["direction"]))
         store(uow, delivered, editor)
+
+
+async def drop_file(uow: UnitOfWork, message_id: int) -> None:
+    """Of a message that is deleted for everyone the file goes too."""
+    row = await find_message_row(uow, message_id)
+    if row is not None and row.media is not None and row.media.blob is not None:
+        uow.enqueue(Effect("inbox.delete_media", f"message/{message_id}", {"blobs": [row.media.blob]}))
 
 
 def changes(fact: gateway.Fact, message_id: int, at: datetime, direction: str) -> Iterator[Event]:

@@ -30,8 +30,8 @@ class SendMedia(Struct, frozen=True):
     file: UploadFile
     caption: Annotated[str, Meta(max_length=4096)] | None = None
     voice: bool = False
-    duration_seconds: int | None = None
-    waveform: list[Byte] = []
+    duration_seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    waveform: Annotated[list[Byte], Meta(max_length=4096)] = []
 
 
 MediaForm = Annotated[SendMedia, Body(media_type=RequestEncodingType.MULTI_PART)]

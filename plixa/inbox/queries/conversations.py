@@ -155,8 +155,7 @@ def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str
         conditions.append("c.unread_count > 0")
     if filters.q and not filters.q.isspace():
         query = tsquery(uow.tenant, filters.q)
-        words = "array_to_tsvector(string_to_array(c.words, ' '))"
-        conditions.append(f"{words} @@ {bind(arguments, query)}::text::tsquery" if query else "false")
+        conditions.append(f"c.id IN (SELECT find_named({bind(arguments, query)}::text::tsquery))" if query else "false")
     return conditions
 
 
@@ -169,7 +168,7 @@ def belongs(belonging: Belonging, arguments: list[Any]) -> list[str]:
     }
     conditions = [f"{column} = {bind(arguments, value)}::bigint" for column, value in equal.items() if value is not None]
     if belonging.label_id is not None:
-        conditions.append(f"c.labels @> to_jsonb({bind(arguments, belonging.label_id)}::bigint)")
+        conditions.append(f"c.id IN (SELECT find_labelled({bind(arguments, belonging.label_id)}::bigint))")
     return conditions
 
 

@@ -31,12 +31,8 @@ OLDER = (
 NEWER = f"{SELECT} AND m.conversation_id = $2 AND (m.sent_at, m.id) > ($4::timestamptz, $5::bigint) ORDER BY m.sent_at, m.id LIMIT $3::int"
 ONE = f"{SELECT} AND m.conversation_id = $2 AND m.id = $3::bigint"
 BY_ID = f"{SELECT} AND m.id = ANY($2::bigint[])"
-SEARCH = (
-    f"{SELECT} AND m.words <> '' AND array_to_tsvector(string_to_array(m.words, ' ')) @@ $2::text::tsquery "
-    "AND ($4::bigint IS NULL OR m.id < $4::bigint) AND ($5::bigint IS NULL OR EXISTS (SELECT FROM inbox_conversation c "
-    "WHERE c.tenant_id = m.tenant_id AND c.id = m.conversation_id AND (c.assigned_user_id IS NULL OR c.assigned_user_id = $5::bigint))) "
-    "ORDER BY m.id DESC LIMIT $3::int"
-)
+NEWEST = 2**63 - 1
+FOUND = "SELECT id FROM find_texts($2::text::tsquery, $3::bigint, $4::int, $5::bigint) AS found(id) WHERE scope.tenant IS NOT NULL"
 BLOBS = "SELECT media->>'blob' AS blob FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND media ? 'blob'"
 LATEST_IN = """SELECT gateway_id FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND direction = 'in'
 AND gateway_id IS NOT NULL ORDER BY sent_at DESC, id DESC LIMIT 50"""
@@ -258,12 +254,14 @@ async def search_messages(uow: UnitOfWork, text: str, limit: int, cursor: str | 
     query = tsquery(uow.tenant, text)
     if query is None:
         return [], Page(None, limit)
-    before = decode(cursor, (int,))[0] if cursor else None
+    before = decode(cursor, (int,))[0] if cursor else NEWEST
     principal = uow.principal
     mine = principal.user_id if principal is not None and principal.restricted else None
-    rows = await uow.fetch(SEARCH, query, limit + 1, before, mine)
-    shown = [message_view(row) for row in rows[:limit]]
-    return shown, Page(encode((shown[-1].id,)) if len(rows) > limit else None, limit)
+    found = [row["id"] for row in await uow.fetch(FOUND, query, before, limit + 1, mine)]
+    shown = found[:limit]
+    messages = await find_messages(uow, shown)
+    page = Page(encode((shown[-1],)) if len(found) > limit else None, limit)
+    return [messages[number] for number in shown if number in messages], page
 
 
 def message_view(record: Any) -> MessageView:
