@@ -1,6 +1,7 @@
 """The web process: everything a request needs, put together."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -43,6 +44,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with running(machinery):
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 20)
             yield
         await asyncio.gather(gateway.aclose(), throttler.close())
         passwords.close()

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import (
     Absorbed,
     Assigned,
@@ -92,7 +93,7 @@ def tally(row: InboxRow) -> Iterator[str]:
         yield f"sector:{row.sector_id}"
 
 
-inbox = Projection(Table("inbox_conversation", InboxRow), counts=tally)
+inbox = Projection(Table("inbox_conversation", InboxRow), counts=tally, head_of=Conversation.KIND)
 
 
 def preview(row: InboxRow, message_id: int, direction: str, content: Content, at: datetime) -> InboxRow:

@@ -304,7 +304,8 @@ CREATE TABLE label (
     UNIQUE (tenant_id, name)
 )
 
-SELECT protect('phone_instance'), protect('webhook_seen'), protect('parked_update'), protect('contact'), protect('contact_alias'), protect('label')
+SELECT protect('phone_instance'), protect('webhook_seen'), protect('parked_update'), protect('contact'), protect('contact_alias'),
+    protect('label')
 """
 
 INBOX = """
@@ -351,7 +352,8 @@ CREATE INDEX inbox_conversation_status ON inbox_conversation (tenant_id, status,
 
 CREATE INDEX inbox_conversation_assignee ON inbox_conversation (tenant_id, assigned_user_id, status, last_message_at DESC, id DESC)
 
-CREATE INDEX inbox_conversation_sector ON inbox_conversation (tenant_id, sector_id, status, last_message_at DESC, id DESC) WHERE sector_id IS NOT NULL
+CREATE INDEX inbox_conversation_sector ON inbox_conversation (tenant_id, sector_id, status, last_message_at DESC, id DESC)
+    WHERE sector_id IS NOT NULL
 
 CREATE INDEX inbox_conversation_instance ON inbox_conversation (tenant_id, phone_instance_id, status, last_message_at DESC, id DESC)
 

@@ -6,7 +6,6 @@ scanners, and us, refuse a typo without asking the database.
 
 import secrets
 import string
-import time
 import zlib
 from collections.abc import Awaitable, Callable
 from enum import Enum
@@ -18,13 +17,11 @@ from litestar.handlers.base import BaseRouteHandler
 from msgspec import Struct
 
 from plixa.kernel.errors import Forbidden, PlixaError, Unauthenticated
+from plixa.kernel.recall import Recall
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SECRET = 40
 CHECKSUM = 6
-CACHE_SECONDS = 0.5
-"""How long a process trusts what it read of a token: revocation takes effect within a second everywhere."""
-CACHE_SIZE = 10_000
 
 
 class Access(Enum):
@@ -117,7 +114,7 @@ class Gatekeeper:
 
     def __init__(self, authenticate: Authenticate) -> None:
         self._authenticate = authenticate
-        self._known: dict[bytes, tuple[float, Principal]] = {}
+        self._known: Recall[bytes, Principal] = Recall()
 
     async def principal(self, header: str | None) -> Principal:
         """The caller; raises Unauthenticated."""
@@ -127,20 +124,17 @@ class Gatekeeper:
         number, secret = token
         digest = hashed(f"{number}|{secret}")
         known = self._known.get(digest)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
+        if known is not None:
+            return known
         principal = await self._authenticate(number, hashed(secret))
         if principal is None:
-            self._known.pop(digest, None)
+            self._known.forget(digest)
             raise Unauthenticated
-        if len(self._known) >= CACHE_SIZE:
-            self._known.clear()
-        self._known[digest] = (time.monotonic() + CACHE_SECONDS, principal)
-        return principal
+        return self._known.put(digest, principal)
 
     def forget(self) -> None:
         """Trust nothing remembered: a token was just revoked here."""
-        self._known.clear()
+        self._known.forget()
 
 
 async def enforce_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

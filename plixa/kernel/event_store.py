@@ -197,7 +197,7 @@ def canonical(actor: Actor) -> bytes:
 
 
 LOAD = """
-SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.version, e.topics, e.payloads
+SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.version, e.topics, e.payloads{columns}
 FROM stream_key k
 LEFT JOIN LATERAL (
     SELECT version, payload FROM snapshot WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id
@@ -207,10 +207,10 @@ CROSS JOIN LATERAL (
     SELECT max(version) AS version, array_agg(topic ORDER BY version) FILTER (WHERE topic = ANY($3::text[])) AS topics,
            array_agg(payload ORDER BY version) FILTER (WHERE topic = ANY($3::text[])) AS payloads
     FROM event WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND version > coalesce(s.version, 0)
-) e
+) e{join}
 WHERE k.tenant_id = $1 AND k.stream_id = $2
 """
-"""One stream in one round trip: its key, its newest snapshot and, of the events after it, those that change the state."""
+"""One stream in one round trip: its key, its newest snapshot and, the later events that change the state; and a row beside it."""
 
 
 def replay(state: A, events: Iterable[Event]) -> A:

@@ -104,7 +104,10 @@ class Rows(Generic[R]):
 
 
 class Projection(Generic[R]):
-    """One read model: its table, how it is keyed, and which events change it in which way."""
+    """One read model: its table, how it is keyed, and which events change it in which way.
+
+    One that is ``head_of`` a kind of aggregate has a row an aggregate, which is loaded together with it.
+    """
 
     def __init__(
         self,
@@ -112,9 +115,10 @@ class Projection(Generic[R]):
         *,
         key: Callable[[Recorded], int] = lambda fact: fact.number,
         counts: Callable[[R], Iterable[str]] | None = None,
+        head_of: str = "",
     ) -> None:
         self.name = table.name
-        self.table, self.key, self.counts = table, key, counts
+        self.table, self.key, self.counts, self.head_of = table, key, counts, head_of
         self.projectors: dict[type[Event], Projector] = {}
         self.creating: set[type[Event]] = set()
         self.regroupings: dict[type[Event], Callable[[Any], int | None]] = {}

@@ -109,11 +109,13 @@ async def clear_away(url: str) -> None:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Without the collector of cycles: what is made here by the million has none, and looking through it takes a third of the time."""
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 @asynccontextmanager

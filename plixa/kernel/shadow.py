@@ -45,8 +45,7 @@ class Shadow:
 
     def __init__(self, projection: Projection[Any], connection: "asyncpg.Connection[Any]") -> None:
         self.live = projection.table
-        self.table = copy(projection.table)
-        self.table.name = f"{self.live.name}{BUILDING}"
+        self.table = projection.table.named(f"{self.live.name}{BUILDING}")
         self._projection = copy(projection)
         self._projection.table = self.table
         self._connection = connection

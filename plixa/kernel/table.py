@@ -67,6 +67,10 @@ class Table(Generic[R]):
         self.names = [one.name for one in self.columns]
         self._json = [(index, one) for index, one in enumerate(self.columns) if one.sql == "jsonb"]
 
+    def named(self, name: str) -> "Table[R]":
+        """A table like this one."""
+        return Table(name, self.row, key=self.key, group=self.group)
+
     def key_of(self, row: R) -> int:
         """The row's key."""
         key: int = getattr(row, self.key)

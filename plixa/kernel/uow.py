@@ -9,11 +9,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from plixa.kernel.auth import Principal
@@ -38,6 +39,7 @@ from plixa.kernel.metrics import EVENTS_APPENDED
 from plixa.kernel.numbers import Numbers
 from plixa.kernel.outbox import Effect, Outbox
 from plixa.kernel.projection import Projection, Rows
+from plixa.kernel.recall import Recall
 from plixa.kernel.saving import NEW_STREAM, TOLD, Piece, append_script, joined, row_pieces, snapshot_pieces
 from plixa.kernel.table import Table
 from plixa.kernel.tenancy import opening, scoped
@@ -56,6 +58,20 @@ ERASE = (
 )
 
 
+BESIDE = 6
+"""Columns of ``LOAD`` before those of the row beside the stream."""
+
+
+@lru_cache(maxsize=16)
+def load_statement(head: Projection[Any] | None) -> str:
+    """Loads one stream and, where a read model has one, the row beside it."""
+    if head is None:
+        return LOAD.format(columns="", join="")
+    columns = "".join(f", h.{name}" for name in head.table.names)
+    join = f"\nLEFT JOIN {head.table.name} h ON h.tenant_id = k.tenant_id AND h.{head.table.key} = $4"
+    return LOAD.format(columns=columns, join=join)
+
+
 class Kernel(Struct, frozen=True):
     """What every unit of work shares in one process."""
 
@@ -66,6 +82,7 @@ class Kernel(Struct, frozen=True):
     waker: Waker
     media: MediaStore
     inline: tuple[Projection[Any], ...] = ()
+    recall: Recall[tuple[int, str, int], str] = field(default_factory=Recall)
 
     def unit(self, tenant: int, actor: Actor = SYSTEM, request_id: str = "") -> "UnitOfWork":
         """A unit of work for one tenant."""
@@ -80,6 +97,7 @@ class UnitOfWork(Circumstances):
         self.idempotency: IdempotencyKey | None = None
         self.principal: Principal | None = None
         self.position = 0
+        self.attempt = 0
         self._lease: Lease | None = None
         self._reset()
 
@@ -185,13 +203,15 @@ class UnitOfWork(Circumstances):
         self._erased.append(stream)
 
     @asynccontextmanager
-    async def edit(self, kind: type[A], number: int) -> AsyncIterator[Editor[A]]:
-        """An aggregate under its stream's lock; raises NotFound when there is none, or no longer."""
-        stream = stream_id(kind.KIND, number)
-        editor = self._editors.get(stream)
+    async def edit(self, kind: type[A], number: int, wait: bool = True) -> AsyncIterator[Editor[A]]:
+        """An aggregate under its stream's lock; raises NotFound when there is none, or no longer.
+
+        Without ``wait`` the lock is only waited for once a race was lost: for writers that seldom meet another.
+        """
+        editor = self._editors.get(stream_id(kind.KIND, number))
         if editor is None:
-            editor = await self._load(kind, number, stream)
-            self._editors[stream] = editor
+            editor = await self._load(kind, number, wait)
+            self._editors[editor.stream] = editor
         staged = len(editor.facts)
         yield editor
         await self._stage(editor.facts[staged:])
@@ -226,23 +246,39 @@ class UnitOfWork(Circumstances):
         yield editor
         await self._stage(editor.facts[staged:])
 
-    async def _load(self, kind: type[A], number: int, stream: UUID) -> Editor[A]:
-        connection = await self.begin(stream_lock(stream))
-        row = await connection.fetchrow(LOAD, self.tenant, stream, kind.topics())
+    async def _load(self, kind: type[A], number: int, wait: bool) -> Editor[A]:
+        stream = stream_id(kind.KIND, number)
+        connection = await self.begin(stream_lock(stream)) if wait or self.attempt else await self.begin()
+        head = next((projection for projection in self.kernel.inline if projection.head_of == kind.KIND), None)
+        row = await connection.fetchrow(load_statement(head), self.tenant, stream, kind.topics(), *([number] if head else []))
         if row is None:
             raise NotFound
+        if head is not None:
+            self._hold(head, number, row)
         key = self.kernel.vault.open(row["wrapped_key"], f"stream_key/{self.tenant}/{stream}")
         mapper = EventMapper(key)
         state = kind(number=number) if row["snapshot"] is None else mapper.open_state(kind, row["snapshot"])
         state = replay(state, map(mapper.open, row["topics"] or (), row["payloads"] or ()))
         return Editor(self, state, row["version"] or row["snapshot_version"] or 0, key)
 
+    def _rows(self, projection: Projection[R]) -> Rows[R]:
+        """The working set of a read model."""
+        rows = self._staged.get(projection.name)
+        if rows is None:
+            rows = self._staged[projection.name] = Rows(projection)
+        return rows
+
+    def _hold(self, head: Projection[Any], number: int, record: "asyncpg.Record") -> None:
+        """Keep the row that was loaded beside an aggregate."""
+        rows = self._rows(head)
+        if number not in rows.now:
+            values = tuple(record)[BESIDE:]
+            rows.hold(number, head.table.restore(values) if values[head.table.names.index(head.table.key)] is not None else None)
+
     async def _stage(self, facts: list[Recorded]) -> None:
         """Fold new events into the rows the answer shows."""
         for projection in self.kernel.inline if facts else ():
-            rows = self._staged.get(projection.name)
-            if rows is None:
-                rows = self._staged[projection.name] = Rows(projection)
+            rows = self._rows(projection)
             await self._prefetch(rows, facts)
             for fact in facts:
                 rows.fold(fact)
@@ -352,6 +388,7 @@ async def perform(uow: UnitOfWork, command: Callable[[], Awaitable[T]]) -> T:
     """Run a command and commit, again from its start when it lost a race; raises StreamConflict after five attempts."""
     for attempt in range(ATTEMPTS):
         try:
+            uow.attempt = attempt
             result = await command()
             await uow.commit()
         except asyncpg.PostgresError as error:

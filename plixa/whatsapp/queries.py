@@ -1,6 +1,5 @@
 """Numbers as members see them, the QR to scan, and whose number a webhook is about."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,15 +9,13 @@ from plixa.identity.queries import effective_plan
 from plixa.kernel.database import Database
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import Conflict, NotFound
+from plixa.kernel.recall import Recall
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp.client import Gateway, InstanceMissing
 from plixa.whatsapp.domain.instance import PhoneInstance
 
 QR_LIVES: Final = timedelta(seconds=45)
-CACHE_SECONDS: Final = 0.5
-"""How long a process trusts what it read of a number: one that was just removed goes on for no longer."""
-CACHE_SIZE: Final = 10_000
 SENTENCES: Final = {
     "closed": "WhatsApp closed the connection. Connect the number again.",
     "forbidden": "WhatsApp has restricted this number.",
@@ -144,22 +141,18 @@ class Instances:
 
     def __init__(self, system: Database) -> None:
         self._system = system
-        self._known: dict[str, tuple[float, KnownInstance]] = {}
+        self._known: Recall[str, KnownInstance] = Recall()
 
     async def find(self, gateway_name: str) -> KnownInstance | None:
         """The number, also one that was removed; None for a name we never gave."""
         known = self._known.get(gateway_name)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
+        if known is not None:
+            return known
         async with self._system.connection() as connection:
             row = await connection.fetchrow(BY_NAME, gateway_name)
         if row is None:
             return None
-        if len(self._known) >= CACHE_SIZE:
-            self._known.clear()
-        found = KnownInstance(*row)
-        self._known[gateway_name] = (time.monotonic() + CACHE_SECONDS, found)
-        return found
+        return self._known.put(gateway_name, KnownInstance(*row))
 
 
 async def list_instances(uow: UnitOfWork, settings: Settings) -> tuple[list[InstanceView], NumbersPage]:
@@ -222,6 +215,11 @@ async def find_known(uow: UnitOfWork, number: int) -> KnownInstance | None:
 
 async def refuse_disconnected(uow: UnitOfWork, number: int) -> None:
     """Nothing can be sent from a number that is not connected; raises PhoneNotConnected."""
-    row = await uow.fetchrow(STATUS, number)
-    if row is None or row["status"] != "connected":
+    key = (uow.tenant, "phone_instance.status", number)
+    status = uow.kernel.recall.get(key)
+    if status is None:
+        row = await uow.fetchrow(STATUS, number)
+        status = uow.kernel.recall.put(key, row["status"] if row else "removed")
+    if status != "connected":
+        uow.kernel.recall.forget(key)
         raise PhoneNotConnected

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -32,6 +32,12 @@ class Caller:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def call(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """The answer, or one of status ``UNKNOWN`` when the connection was refused, broke or stayed silent."""

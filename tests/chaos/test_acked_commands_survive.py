@@ -124,10 +124,9 @@ async def work(office: Office, ledger: Ledger, over: asyncio.Event) -> None:
     deeds = office.deeds()
 
     async def client() -> None:
-        caller = Caller(office.shop.place.url)
-        while not over.is_set():
-            await settle(caller, next(deeds), ledger)
-        await caller.close()
+        async with Caller(office.shop.place.url) as caller:
+            while not over.is_set():
+                await settle(caller, next(deeds), ledger)
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
 

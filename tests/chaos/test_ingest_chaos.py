@@ -41,10 +41,9 @@ class Gateway:
         await asyncio.gather(*(self._deliver() for _ in range(clients)))
 
     async def _deliver(self) -> None:
-        caller = Caller(self.shop.place.url)
-        while self._waiting:
-            await self._insist(caller, self._waiting.popleft())
-        await caller.close()
+        async with Caller(self.shop.place.url) as caller:
+            while self._waiting:
+                await self._insist(caller, self._waiting.popleft())
 
     async def _insist(self, caller: Caller, body: bytes) -> None:
         """As the gateway does: again on everything but 2xx."""

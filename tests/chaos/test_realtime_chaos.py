@@ -43,7 +43,7 @@ class Reader:
 
     async def _piece(self, bite: int, upto: asyncio.Future[int]) -> None:
         """One connection, left after so many bytes, in the middle of whatever comes."""
-        reader, writer = b"", None
+        heard, writer = b"", None
         try:
             stream, writer = await asyncio.open_connection("127.0.0.1", self.shop.place.port)
             lines = f"GET /v1/realtime HTTP/1.1\r\nHost: plixa\r\nAuthorization: {self.shop.headers['Authorization']}\r\n"
@@ -52,7 +52,7 @@ class Reader:
             assert b" 200 " in status.partition(b"\r\n")[0] or b" 503 " in status.partition(b"\r\n")[0]
             while bite > 0 and not (upto.done() and self.last >= upto.result()):
                 chunk = await read_chunk(stream)
-                reader = self._take(reader + chunk[:bite])
+                heard = self._take(heard + chunk[:bite])
                 bite -= len(chunk)
         except (OSError, asyncio.IncompleteReadError, ValueError):
             await asyncio.sleep(0.1)
@@ -87,12 +87,11 @@ async def read_chunk(stream: asyncio.StreamReader) -> bytes:
 
 async def write(shop: Shop, conversation: int, numbers: range) -> None:
     """Notes, each asked until it is answered."""
-    caller = Caller(shop.place.url)
-    for number in numbers:
-        keyed = shop.headers | {"Idempotency-Key": f"{conversation}-{number}"}
-        body = json.dumps({"body": f"nota {number}", "type": "note"}).encode()
-        await until(partial(is_written, caller, conversation, keyed, body), PATIENCE, "a note is written")
-    await caller.close()
+    async with Caller(shop.place.url) as caller:
+        for number in numbers:
+            keyed = shop.headers | {"Idempotency-Key": f"{conversation}-{number}"}
+            body = json.dumps({"body": f"nota {number}", "type": "note"}).encode()
+            await until(partial(is_written, caller, conversation, keyed, body), PATIENCE, "a note is written")
 
 
 async def is_written(caller: Caller, conversation: int, headers: dict[str, str], body: bytes) -> bool:

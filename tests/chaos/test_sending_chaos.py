@@ -95,14 +95,13 @@ async def greeted(shop: Shop, gateway: Sandbox) -> list[int]:
 
 async def answer_all(shop: Shop, conversations: list[int], watch: Watch) -> None:
     """Ten answers in each, in turn, spread over the time of the kills."""
-    caller = Caller(shop.place.url)
-    for number, conversation in zip(range(CUSTOMERS * ANSWERS), cycle(conversations), strict=False):
-        body = json.dumps({"body": f"{conversation}/{number // CUSTOMERS}"}).encode()
-        answer = await caller.call("POST", f"/v1/conversations/{conversation}/messages", shop.headers, body)
-        assert answer.status == 201, answer
-        await watch.look()
-        await asyncio.sleep(WORK / (CUSTOMERS * ANSWERS))
-    await caller.close()
+    async with Caller(shop.place.url) as caller:
+        for number, conversation in zip(range(CUSTOMERS * ANSWERS), cycle(conversations), strict=False):
+            body = json.dumps({"body": f"{conversation}/{number // CUSTOMERS}"}).encode()
+            answer = await caller.call("POST", f"/v1/conversations/{conversation}/messages", shop.headers, body)
+            assert answer.status == 201, answer
+            await watch.look()
+            await asyncio.sleep(WORK / (CUSTOMERS * ANSWERS))
 
 
 async def check(shop: Shop, watch: Watch, arrived: list[Any], kills: int) -> None:

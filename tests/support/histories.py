@@ -1,7 +1,7 @@
 """Random histories of an inbox, the same ones for the same seed: everything that can happen to conversations and messages, in any order."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -48,6 +48,7 @@ from plixa.inbox.domain.events import (
 )
 from plixa.kernel.event_store import Actor, Event, stream_id
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
+from projections.registry import ASYNC, INLINE
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 TEXTS = ("Oi, vocês entregam?", "Até amanhã às 10h 👋", "x" * 200, "Preço: R$ 120,00", "", "naïve façade ½ ﬁ Straße", '{"a": "\\"}')
@@ -221,12 +222,12 @@ def happened(dice: Random) -> Event:
     return dice.choice(events)
 
 
-async def fingerprints(url: str, tables: Sequence[str] = ("inbox_conversation", "inbox_message")) -> dict[str, str]:
+async def fingerprints(url: str) -> dict[str, str]:
     """SHA-256 of the ordered COPY of each read model, and of the counters that are not 0."""
+    queries = {each.name: f"SELECT * FROM {each.name} ORDER BY tenant_id, {each.table.key}" for each in (*INLINE, *ASYNC)}
+    queries["counter"] = "SELECT * FROM counter WHERE value <> 0 ORDER BY tenant_id, projection, key"
     connection = await asyncpg.connect(url)
     try:
-        queries = {table: f"SELECT * FROM {table} ORDER BY tenant_id, id" for table in tables}
-        queries["counter"] = "SELECT * FROM counter WHERE value <> 0 ORDER BY tenant_id, projection, key"
         return {table: await fingerprint(connection, query) for table, query in queries.items()}
     finally:
         await connection.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from plixa.contacts.commands import Known, resolve_contact
+from plixa.contacts.commands import resolve_contact
 from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.commands.merging import merge_conversations
 from plixa.inbox.domain.conversation import Conversation
@@ -45,12 +45,16 @@ ON CONFLICT (tenant_id, instance_id, key) DO NOTHING"""
 KNOWN = """SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
     m.id AS message_id, m.conversation_id, m.direction, nextval('message_number') AS number,
     (SELECT array_agg(fact ORDER BY received_at, key) FROM parked_update
-     WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $4) AS parked
+     WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $4) AS parked,
+    (SELECT min(c.id) FROM contact_alias a JOIN inbox_conversation c ON c.tenant_id = a.tenant_id AND c.contact_id = a.contact_id
+     WHERE a.tenant_id = $1 AND a.value = ANY($5::text[]) AND c.phone_instance_id = $2) AS live
 FROM (SELECT) AS nothing
 LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = $2 AND m.gateway_id = $4"""
 """The new message's number is taken here, under its contact's lock: those of one second stand in the order of their arrival."""
-LIVE = """SELECT contact_id, id FROM inbox_conversation
-WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) AND phone_instance_id = $3 ORDER BY id"""
+ACQUAINTED = """SELECT count(*) > 0 AS known, min(c.id) AS live
+FROM contact_alias a LEFT JOIN inbox_conversation c
+    ON c.tenant_id = a.tenant_id AND c.contact_id = a.contact_id AND c.phone_instance_id = $3
+WHERE a.tenant_id = $1 AND a.value = ANY($2::text[])"""
 PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING"""
 COPIES = """SELECT s.key, s.payload FROM parked_update p JOIN webhook_seen s USING (tenant_id, instance_id, key)
@@ -91,7 +95,7 @@ async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArr
             store(uow, delivered, editor)
         return
     contact = await resolve_contact(uow, aliases, fact.peer.phone, fact.peer.name)
-    number = await live_conversation(uow, contact, delivered.instance_id)
+    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.absorbed else known["live"]
     if number is None:
         number = await uow.number("conversation_number")
         opened = Opened(contact.id, delivered.instance_id, contact.phone, contact.name, fact.peer.jid)
@@ -99,7 +103,7 @@ async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArr
             editor.record(opened)
             await add_message(uow, editor, delivered, fact, known)
         return
-    async with uow.edit(Conversation, number) as editor:
+    async with uow.edit(Conversation, number, wait=False) as editor:
         editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
         await add_message(uow, editor, delivered, fact, known)
 
@@ -111,18 +115,7 @@ async def look_up(uow: UnitOfWork, instance_id: int, key: str, gateway_id: str, 
         *(f"{uow.tenant}/contact/{alias}" for alias in aliases),
     ]
     connection = await uow.begin(*map(lock_of, names))
-    return await connection.fetchrow(KNOWN, uow.tenant, instance_id, key, gateway_id)
-
-
-async def live_conversation(uow: UnitOfWork, contact: Known, instance_id: int) -> int | None:
-    """The contact's conversation on this number, after any merge that a new alias brought about."""
-    if contact.fresh:
-        return None
-    connection = await uow.begin()
-    rows = await connection.fetch(LIVE, uow.tenant, [contact.id, *contact.absorbed], instance_id)
-    if contact.absorbed:
-        return await merge_conversations(uow, contact, instance_id)
-    return rows[0]["id"] if rows else None
+    return await connection.fetchrow(KNOWN, uow.tenant, instance_id, key, gateway_id, aliases)
 
 
 async def add_message(
@@ -202,14 +195,11 @@ async def name_peer(uow: UnitOfWork, delivered: Delivered, peer: gateway.Peer) -
     aliases = aliases_of(peer)
     uow.actor = GATEWAY
     connection = await uow.begin(*(lock_of(f"{uow.tenant}/contact/{alias}") for alias in aliases))
-    if not await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM contact_alias WHERE tenant_id = $1 AND value = ANY($2::text[]))",
-        uow.tenant,
-        aliases,
-    ):
+    acquainted = await connection.fetchrow(ACQUAINTED, uow.tenant, aliases, delivered.instance_id)
+    if acquainted is None or not acquainted["known"]:
         return
     contact = await resolve_contact(uow, aliases, peer.phone, peer.name)
-    number = await live_conversation(uow, contact, delivered.instance_id)
+    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.absorbed else acquainted["live"]
     if number is not None and contact.learned:
         async with uow.edit(Conversation, number) as editor:
             editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))

@@ -1,0 +1,37 @@
+"""What a process remembers for half a second, so that what is asked with every request is not looked up with every request."""
+
+import time
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+SECONDS = 0.5
+"""What was revoked, removed or disconnected elsewhere goes on here for no longer."""
+SIZE = 10_000
+
+
+class Recall(Generic[K, V]):
+    """Answers by key, forgotten after half a second; all at once when there are too many."""
+
+    def __init__(self) -> None:
+        self._known: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        """What is remembered, or None."""
+        known = self._known.get(key)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
+    def put(self, key: K, value: V) -> V:
+        """Remember, and answer the same."""
+        if len(self._known) >= SIZE:
+            self._known.clear()
+        self._known[key] = (time.monotonic() + SECONDS, value)
+        return value
+
+    def forget(self, key: K | None = None) -> None:
+        """Trust nothing remembered of ``key``, or of anything."""
+        if key is None:
+            self._known.clear()
+        else:
+            self._known.pop(key, None)
