@@ -6,7 +6,6 @@ own. Every xdist worker has a database; a test that counts across tenants, or ch
 ``fresh_database``.
 """
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -27,7 +26,7 @@ from plixa.kernel.uow import Kernel
 from projections.registry import INLINE
 from tests.support.apps import calling, cancelled_after, started
 from tests.support.numbers import Number, connect_number
-from tests.support.servers import on_redis_database, present_run, running
+from tests.support.servers import on_redis_database, present_run, running, worker_number
 from tests.support.world import Member, Workspace, add_agent, register_workspace
 
 _databases = count()
@@ -39,11 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
         run = ExitStack()
         run.enter_context(running())
         config.add_cleanup(run.close)
-
-
-def worker_number() -> int:
-    """0 without xdist, else from 1."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
 
 
 @pytest.fixture(scope="session")

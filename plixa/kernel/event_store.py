@@ -196,23 +196,6 @@ def canonical(actor: Actor) -> bytes:
     return msgspec.json.encode(actor, order="sorted")
 
 
-LOAD = """
-SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.version, e.topics, e.payloads{columns}
-FROM stream_key k
-LEFT JOIN LATERAL (
-    SELECT version, payload FROM snapshot WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id
-    ORDER BY version DESC LIMIT 1
-) s ON true
-CROSS JOIN LATERAL (
-    SELECT max(version) AS version, array_agg(topic ORDER BY version) FILTER (WHERE topic = ANY($3::text[])) AS topics,
-           array_agg(payload ORDER BY version) FILTER (WHERE topic = ANY($3::text[])) AS payloads
-    FROM event WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND version > coalesce(s.version, 0)
-) e{join}
-WHERE k.tenant_id = $1 AND k.stream_id = $2
-"""
-"""One stream in one round trip: its key, its newest snapshot and, the later events that change the state; and a row beside it."""
-
-
 def replay(state: A, events: Iterable[Event]) -> A:
     """The state after ``events``."""
     for event in events:

@@ -49,6 +49,13 @@ class Rows(Generic[R]):
         if group is not None and row is not None:
             self._members[getattr(row, group)].add(key)
 
+    def fold_all(self, facts: Iterable[Recorded]) -> None:
+        """Apply events, most of which may concern other projections."""
+        fold, wanted = self.fold, self.projection.projectors.keys() | self.projection.regroupings.keys()
+        for fact in facts:
+            if type(fact.event) in wanted:
+                fold(fact)
+
     def fold(self, fact: Recorded) -> None:
         """Apply one event."""
         projection = self.projection

@@ -114,8 +114,7 @@ async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: 
         batch = await Log(connection, kernel.vault, tenant).read(position, limit, projection.topics)
         rows = Rows(projection)
         await load(connection, tenant, rows, batch.facts)
-        for fact in batch.facts:
-            rows.fold(fact)
+        rows.fold_all(batch.facts)
         await save_group_changes(connection, tenant, rows)
         statement, arguments = joined([*row_pieces(tenant, [rows]), (ADVANCE, (*place, batch.through))])
         await connection.execute(statement, *arguments)

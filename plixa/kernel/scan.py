@@ -9,7 +9,7 @@ import msgspec
 from eventsourcing.utils import resolve_topic
 
 from plixa.kernel.crypto import Vault
-from plixa.kernel.event_store import Actor, EventMapper, Recorded
+from plixa.kernel.event_store import Actor, EventMapper, Recorded, decoder
 from plixa.kernel.log import erasing_topics
 
 EVENTS: Final = """SELECT position, stream_id, number, version, topic, payload, recorded_at, actor::text, request_id
@@ -27,6 +27,8 @@ class Scan:
         self._topics, self._erasing = list(topics), frozenset(erasing_topics())
         self._mappers: dict[UUID, EventMapper | None] = {}
         self._actors: dict[str, Actor] = {}
+        classes = {topic: resolve_topic(topic) for topic in self._topics}
+        self._plain = {topic: decoder(each).decode for topic, each in classes.items() if each.class_version == 1}
 
     async def read(self, after: int, head: int, limit: int) -> tuple[list[Recorded], int]:
         """Events behind ``after``, and the position up to which there are no others: ``head`` when that was all."""
@@ -47,15 +49,17 @@ class Scan:
             mappers[stream] = EventMapper(self._vault.open(wrapped, f"stream_key/{self._tenant}/{stream}"))
 
     def _decode(self, rows: "list[asyncpg.Record]") -> Iterator[Recorded]:
-        mappers, actors, tenant = self._mappers, self._actors, self._tenant
+        mappers, actors, plain, tenant = self._mappers, self._actors, self._plain, self._tenant
         for position, stream, number, version, topic, payload, at, who, request_id in rows:
             mapper = mappers[stream]
-            if mapper is not None:
-                event = mapper.open(topic, payload)
-            elif topic in self._erasing:
+            if mapper is None:
+                if topic not in self._erasing:
+                    continue
                 event = resolve_topic(topic)()
+            elif (decode := plain.get(topic)) is not None:
+                event = decode(mapper.cipher.decrypt(payload))
             else:
-                continue
+                event = mapper.open(topic, payload)
             actor = actors.get(who) or self._actor(who)
             yield Recorded(stream, number, version, event, at, actor, request_id, tenant, position)
 

@@ -74,8 +74,7 @@ class Shadow:
         rows = self.rows
         if tenant in self.written:
             await load(self._connection, tenant, rows, facts)
-        for fact in facts:
-            rows.fold(fact)
+        rows.fold_all(facts)
         for source, target in rows.group_changes:
             await self._regroup(source, target)
         rows.group_changes.clear()

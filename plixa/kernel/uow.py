@@ -9,7 +9,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,7 +22,6 @@ from plixa.kernel.database import Database, Lease
 from plixa.kernel.editor import Circumstances, Editor
 from plixa.kernel.errors import NotFound, StreamConflict
 from plixa.kernel.event_store import (
-    LOAD,
     SYSTEM,
     Actor,
     Aggregate,
@@ -34,6 +32,7 @@ from plixa.kernel.event_store import (
     stream_lock,
 )
 from plixa.kernel.idempotency import IdempotencyKey
+from plixa.kernel.loading import BESIDE, END, load_statement
 from plixa.kernel.media import MediaStore
 from plixa.kernel.metrics import EVENTS_APPENDED
 from plixa.kernel.numbers import Numbers
@@ -50,26 +49,10 @@ R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
 
 ATTEMPTS = 5
-END = """SELECT (SELECT wrapped_key FROM stream_key WHERE tenant_id = $1 AND stream_id = $2) AS wrapped_key,
-(SELECT coalesce(max(version), 0) FROM event WHERE tenant_id = $1 AND stream_id = $2) AS version"""
 ERASE = (
     "DELETE FROM snapshot WHERE tenant_id = $1 AND stream_id = $2",
     "DELETE FROM stream_key WHERE tenant_id = $1 AND stream_id = $2",
 )
-
-
-BESIDE = 6
-"""Columns of ``LOAD`` before those of the row beside the stream."""
-
-
-@lru_cache(maxsize=16)
-def load_statement(head: Projection[Any] | None) -> str:
-    """Loads one stream and, where a read model has one, the row beside it."""
-    if head is None:
-        return LOAD.format(columns="", join="")
-    columns = "".join(f", h.{name}" for name in head.table.names)
-    join = f"\nLEFT JOIN {head.table.name} h ON h.tenant_id = k.tenant_id AND h.{head.table.key} = $4"
-    return LOAD.format(columns=columns, join=join)
 
 
 class Kernel(Struct, frozen=True):

@@ -15,7 +15,7 @@ CONVERSATIONS = """SELECT c.phone, c.contact_name, c.status, c.handler, c.episod
     (SELECT count(*) FROM inbox_message m WHERE m.tenant_id = c.tenant_id AND m.conversation_id = c.id) AS messages
 FROM inbox_conversation c WHERE c.tenant_id = $1"""
 MESSAGES = """SELECT m.gateway_id, c.phone, c.contact_name, m.direction, m.type, m.body, m.status, m.error, m.author_type, m.sent_at,
-    m.quoted_gateway_id, m.unsupported_kind, m.media::text, m.location::text, m.contacts::text, m.edited_at, m.words IS NOT NULL AS words,
+    m.quoted_gateway_id, m.unsupported_kind, m.media::text, m.location::text, m.contacts::text, m.edited_at,
     m.revoked_at IS NOT NULL AS revoked, m.accepted_at IS NOT NULL AS accepted, m.delivered_at IS NOT NULL AS delivered,
     m.read_at IS NOT NULL AS read,
     (SELECT array_agg(r->>'by' || ' ' || coalesce(r->>'emoji', '') || ' ' || (r->>'at') ORDER BY r->>'by')

@@ -24,7 +24,7 @@ LIVES = 2.0
 WORK = 18.0
 """Seconds over which the answers are spread."""
 DRAIN = 90.0
-TIMING = Timing(pair_after=0.0, acks=(0.2, 0.6, 1.0), retry=Retry(first=0.2, longest=1.0, timeout=10.0))
+TIMING = Timing(pair_after=0.0, acks=(0.2, 0.6, 1.0), retry=Retry(first=0.3, longest=10.0, timeout=15.0))
 ROWS = """SELECT id, conversation_id, body, status, gateway_id, in_doubt FROM inbox_message
 WHERE tenant_id = $1 AND direction = 'out' ORDER BY id"""
 PENDING = "SELECT kind, key, state, error FROM outbox WHERE tenant_id = $1 AND kind = 'inbox.send' AND state <> 'done'"

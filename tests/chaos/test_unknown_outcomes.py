@@ -16,7 +16,7 @@ from tests.whatsapp.loopback import Sandbox
 
 pytestmark = pytest.mark.chaos
 
-TIMING = Timing(pair_after=0.0, acks=(0.1, 0.2, 0.3), retry=Retry(first=0.1, longest=0.5, timeout=5.0))
+TIMING = Timing(pair_after=0.0, acks=(0.1, 0.2, 0.3), retry=Retry(first=0.1, longest=5.0, timeout=15.0))
 PATIENCE = Deadlines(send=0.5)
 FAULTS: dict[str, dict[str, Any]] = {
     "the answer is cut off": {"drop_response": True},

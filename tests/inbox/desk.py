@@ -46,10 +46,13 @@ class Desk(Struct, frozen=True):
     async def hear_at_once(self, told: Iterable[Webhook]) -> None:
         """Webhooks side by side; the gateway brings again what was too much."""
         waiting = list(told)
-        while waiting:
+        for _ in range(50):
             answers = await asyncio.gather(*map(self.post, waiting))
             assert {answer.status_code for answer in answers} <= {200, 503}
             waiting = [webhook for webhook, answer in zip(waiting, answers, strict=True) if answer.status_code == 503]
+            if not waiting:
+                return
+        raise AssertionError(f"{len(waiting)} webhooks were never taken")
 
     async def call(self, method: str, path: str = "", member: Member | None = None, **more: Any) -> Response:
         """An operation on conversations, by the owner unless told otherwise."""

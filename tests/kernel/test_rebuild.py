@@ -10,11 +10,14 @@ from msgspec.structs import replace
 
 from plixa.kernel import rebuild as rebuilding
 from plixa.kernel.assembly import assemble, running
+from plixa.kernel.embedded import Endpoints
+from plixa.kernel.migrations import migrate
 from plixa.kernel.rebuild import Busy, Pace, RebuildRunning, rebuild
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import Kernel
 from projections.registry import BY_NAME, INLINE
 from tests.support.histories import History, fingerprints
+from tests.support.servers import on_database, present_run, worker_number
 
 TENANTS = (11, 12, 13)
 DAMAGE = (
@@ -197,3 +200,25 @@ async def test_events_of_an_unreadable_log_stop_a_rebuild_before_anything_is_exc
         await rebuild(island.settings, INLINE)
     assert await fingerprints(island.url) == before
     assert await island.fetch(SHAPE) == shape
+
+
+async def test_an_owner_that_is_no_superuser_can_rebuild(settings: Settings, endpoints: Endpoints) -> None:
+    name = f"{present_run().name}_owner_{worker_number()}"
+    connection = await asyncpg.connect(endpoints.database_url)
+    try:
+        await connection.execute(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'owner'; GRANT plixa_app, plixa_system TO {name}")
+        await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
+        own = replace(settings, database_url=on_database(endpoints.database_url, name, f"{name}:owner"))
+        await asyncio.to_thread(migrate, str(own.database_url))
+        machinery = assemble(own, INLINE)
+        async with running(machinery):
+            island = Island(own, machinery.kernel)
+            await island.live_through(seed=8, commands=30)
+            before = await fingerprints(island.url)
+            await rebuild(own, INLINE, pace=Pace(20, 10))
+            await rebuild(own, INLINE, TENANTS[0])
+            assert await fingerprints(island.url) == before
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.execute(f"DROP ROLE {name}")
+    finally:
+        await connection.close()

@@ -113,9 +113,18 @@ def present_run() -> Run:
     return Run(Path(os.environ[FOLDER]))
 
 
-def on_database(url: str, name: str) -> str:
-    """The same server, another database."""
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
+def worker_number() -> int:
+    """0 without xdist, else from 1."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+
+
+def on_database(url: str, name: str, user: str | None = None) -> str:
+    """The same server, another database, and as another ``user:password``."""
+    parts = make_url(url).set(database=name)
+    if user is not None:
+        login, _, password = user.partition(":")
+        parts = parts.set(username=login, password=password)
+    return parts.render_as_string(hide_password=False)
 
 
 def on_redis_database(url: str, number: int) -> str:
