@@ -40,7 +40,7 @@ PREVIEW = 160
 """Characters of the last message that a list shows."""
 
 
-class InboxRow(Struct, frozen=True):
+class InboxRow(Struct, frozen=True, gc=False):
     """One conversation.
 
     ``last_message_type`` is ``revoked`` once that was deleted for everyone; ``reply_to`` is the address the customer last wrote from.

@@ -44,7 +44,7 @@ class Reaction(Struct, frozen=True):
     at: datetime
 
 
-class MessageRow(Struct, frozen=True):
+class MessageRow(Struct, frozen=True, gc=False):
     """One message; ``direction`` in, out or note; ``stream_number`` is the conversation whose key seals its file."""
 
     id: int

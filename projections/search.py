@@ -31,7 +31,7 @@ from plixa.kernel.table import Table
 from plixa.whatsapp.domain import phone_variants
 
 
-class NameRow(Struct, frozen=True):
+class NameRow(Struct, frozen=True, gc=False):
     """What one conversation is found by."""
 
     id: int
@@ -42,7 +42,7 @@ class NameRow(Struct, frozen=True):
     words: str = ""
 
 
-class TextRow(Struct, frozen=True):
+class TextRow(Struct, frozen=True, gc=False):
     """The words of one message, none once it is ``revoked``."""
 
     id: int

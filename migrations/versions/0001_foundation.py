@@ -11,11 +11,13 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['plixa_app', 'plixa_system'] LOOP
-        BEGIN
-            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL;
-        END;
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
         IF NOT pg_has_role(current_user, name, 'MEMBER') THEN
             EXECUTE format('GRANT %I TO %I', name, current_user);
         END IF;
@@ -91,6 +93,14 @@ CREATE TABLE counter (
     value bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, projection, key)
 ) WITH (fillfactor = 50)
+
+CREATE FUNCTION drop_zero() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM counter WHERE tenant_id = NEW.tenant_id AND projection = NEW.projection AND key = NEW.key AND value = 0;
+    RETURN NULL;
+END $$
+
+CREATE TRIGGER counter_zero AFTER UPDATE ON counter FOR EACH ROW WHEN (NEW.value = 0) EXECUTE FUNCTION drop_zero()
 
 CREATE FUNCTION append_events(
     tenant bigint, streams uuid[], numbers bigint[], versions int[], topics text[], payloads bytea[], digests bytea[],

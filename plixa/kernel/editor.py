@@ -18,6 +18,8 @@ class Circumstances:
     actor: Actor
     request_id: str
     now: datetime
+    recorded: list[Recorded]
+    """Every event of the transaction, of whatever stream, in the order in which they were decided."""
 
 
 class Editor(Generic[A]):
@@ -36,7 +38,9 @@ class Editor(Generic[A]):
             self.version += 1
             self.state = self.state.evolve(event)
             place = (self.stream, self.state.number, self.version, event)
-            self.facts.append(Recorded(*place, about.now, about.actor, about.request_id, about.tenant))
+            fact = Recorded(*place, about.now, about.actor, about.request_id, about.tenant)
+            self.facts.append(fact)
+            about.recorded.append(fact)
 
     def encrypt(self, content: bytes) -> bytes:
         """Content kept outside the stream under its key, so that it is erased with it."""

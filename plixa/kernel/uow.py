@@ -89,6 +89,7 @@ class UnitOfWork(Circumstances):
         self.begun = False
         if self._lease is not None:
             self._lease.engaged = False
+        self.recorded: list[Recorded] = []
         self._session: AsyncSession | None = None
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
@@ -311,7 +312,7 @@ class UnitOfWork(Circumstances):
         for stream in self._erased:
             for erasure in ERASE:
                 await connection.execute(erasure, self.tenant, stream)
-        facts = [fact for editor in self._editors.values() for fact in editor.facts]
+        facts = self.recorded
         await self._append(connection, facts)
         if facts or outbox is not None:
             self.kernel.waker.wake(self.tenant)

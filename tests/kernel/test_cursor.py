@@ -32,9 +32,7 @@ def test_sort_keys_come_back_as_they_were(values: tuple[Any, ...], types: tuple[
 
 
 def test_a_cursor_needs_no_escaping_in_an_address() -> None:
-    assert set(encode(("?" * 50 + ">" * 50 + "~" * 50,))) <= set(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-    )
+    assert set(encode(("?" * 50 + ">" * 50 + "~" * 50,))) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
 @pytest.mark.parametrize(

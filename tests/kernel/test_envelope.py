@@ -244,9 +244,7 @@ async def test_a_refusal_carries_its_details(client: AsyncTestClient[Litestar]) 
 
 
 @pytest.mark.parametrize(("number", "status", "seconds"), [(1, 429, "7"), (2, 503, "2"), (4, 503, "2")])
-async def test_what_may_be_tried_again_says_when(
-    client: AsyncTestClient[Litestar], number: int, status: int, seconds: str
-) -> None:
+async def test_what_may_be_tried_again_says_when(client: AsyncTestClient[Litestar], number: int, status: int, seconds: str) -> None:
     answer = await client.get(f"/failures/{number}")
     assert (answer.status_code, answer.headers["retry-after"]) == (status, seconds)
 

@@ -176,9 +176,7 @@ async def test_one_line_tells_who_asked_what_and_how_long_it_took(client: AsyncC
     assert "secret-query" not in lines.getvalue()
 
 
-async def test_a_failure_is_logged_with_its_request_id_and_without_tokens(
-    client: AsyncClient, lines: io.StringIO
-) -> None:
+async def test_a_failure_is_logged_with_its_request_id_and_without_tokens(client: AsyncClient, lines: io.StringIO) -> None:
     answer = await client.get("/broken", headers={"x-request-id": "abc"})
     failure, access = read(lines)
     assert failure["request_id"] == access["request_id"] == "abc"

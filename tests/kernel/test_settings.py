@@ -52,9 +52,7 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     assert load(tmp_path, PLIXA_PORT="", PLIXA_DATABASE_URL=" ").port == 8000
 
 
-def test_a_file_in_the_working_directory_replaces_the_packaged_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_in_the_working_directory_replaces_the_packaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = (Path(__file__).parents[2] / "litestar.toml").read_text()
     (tmp_path / "litestar.toml").write_text(packaged.replace("seats = 2", "seats = 7"))
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ from plixa.inbox.domain.events import Deleted
 from plixa.inbox.queries.messages import list_blobs
 from plixa.kernel.editor import Editor
 from plixa.kernel.errors import Forbidden, Invalid, NotFound
-from plixa.kernel.event_store import Event, stream_id
+from plixa.kernel.event_store import Event
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
 
@@ -102,7 +102,9 @@ async def delete_conversation(uow: UnitOfWork, number: int) -> bool:
     async with edit_visible(uow, number) as editor:
         blobs = await list_blobs(uow, number)
         for absorbed in editor.state.absorbed:
-            uow.erase(stream_id(Conversation.KIND, absorbed))
+            async with uow.edit(Conversation, absorbed) as other:
+                other.record(Deleted())
+                uow.erase(other.stream)
         editor.record(Deleted())
         uow.erase(editor.stream)
         if blobs:

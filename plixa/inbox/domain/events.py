@@ -8,7 +8,7 @@ from msgspec import Struct
 from plixa.kernel.event_store import Event
 
 
-class Media(Struct, frozen=True, omit_defaults=True):
+class Media(Struct, frozen=True, omit_defaults=True, gc=False):
     """A file: ``size`` in bytes, ``seconds`` long, ``waveform`` 0–255, ``thumbnail`` base64 JPEG; ``blob`` names it in our own store."""
 
     mime: str
@@ -23,7 +23,7 @@ class Media(Struct, frozen=True, omit_defaults=True):
     blob: str | None = None
 
 
-class Location(Struct, frozen=True, omit_defaults=True):
+class Location(Struct, frozen=True, omit_defaults=True, gc=False):
     """A place, in degrees."""
 
     latitude: float
@@ -32,14 +32,14 @@ class Location(Struct, frozen=True, omit_defaults=True):
     address: str | None = None
 
 
-class Card(Struct, frozen=True, omit_defaults=True):
+class Card(Struct, frozen=True, omit_defaults=True, gc=False):
     """A shared contact card."""
 
     name: str
     phone: str | None = None
 
 
-class Content(Struct, frozen=True, omit_defaults=True):
+class Content(Struct, frozen=True, omit_defaults=True, gc=False):
     """What a message says. ``type``: text, image, video, audio, voice, document, sticker, location, contact, unsupported or note."""
 
     type: str
@@ -53,7 +53,7 @@ class Content(Struct, frozen=True, omit_defaults=True):
     unsupported_kind: str | None = None
 
 
-class Author(Struct, frozen=True, omit_defaults=True):
+class Author(Struct, frozen=True, omit_defaults=True, gc=False):
     """Who wrote: user, customer, device (the owner's own phone), bot, ai, flow, api, broadcast or system."""
 
     type: str
