@@ -166,7 +166,7 @@ CREATE TABLE idempotency_key (
     PRIMARY KEY (tenant_id, scope, key_hash)
 )
 
-CREATE INDEX idempotency_key_age ON idempotency_key (created_at)
+CREATE INDEX idempotency_key_age ON idempotency_key USING brin (created_at)
 
 SELECT protect('outbox'), protect('idempotency_key')
 """
@@ -262,9 +262,7 @@ CREATE TABLE webhook_seen (
     FOREIGN KEY (tenant_id, instance_id) REFERENCES phone_instance (tenant_id, id) ON DELETE CASCADE
 )
 
-CREATE INDEX webhook_seen_stream ON webhook_seen (tenant_id, stream_id) WHERE stream_id IS NOT NULL
-
-CREATE INDEX webhook_seen_age ON webhook_seen (received_at)
+CREATE INDEX webhook_seen_age ON webhook_seen USING brin (received_at)
 
 CREATE TABLE parked_update (
     tenant_id bigint NOT NULL,
@@ -364,8 +362,6 @@ CREATE INDEX inbox_conversation_assignee ON inbox_conversation (tenant_id, assig
 
 CREATE INDEX inbox_conversation_sector ON inbox_conversation (tenant_id, sector_id, status, last_message_at DESC, id DESC)
     WHERE sector_id IS NOT NULL
-
-CREATE INDEX inbox_conversation_instance ON inbox_conversation (tenant_id, phone_instance_id, status, last_message_at DESC, id DESC)
 
 CREATE INDEX inbox_conversation_snoozed ON inbox_conversation (tenant_id, last_message_at DESC, id DESC) WHERE snoozed_until IS NOT NULL
 

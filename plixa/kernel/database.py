@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import Connection, make_url
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
@@ -84,20 +85,27 @@ class Database:
         )
 
     async def lease(self) -> Lease:
-        """A live connection within 2 s, in the order of asking; raises Unavailable when all are busy."""
+        """A live connection within 2 s, in the order of asking; raises Unavailable when all are busy, or the database is away."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._turns.acquire()
         except TimeoutError as error:
             raise Unavailable from error
         try:
-            lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
-            while lease.raw.is_closed():
-                lease.discard()
-                lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
+            return await self._connect()
+        except (AsyncAdapt_asyncpg_dbapi.Error, OSError) as error:
+            self._turns.release()
+            raise Unavailable from error
         except BaseException:
             self._turns.release()
             raise
+
+    async def _connect(self) -> Lease:
+        """A connection of the pool that is alive."""
+        lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
+        while lease.raw.is_closed():
+            lease.discard()
+            lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
         return lease
 
     @asynccontextmanager

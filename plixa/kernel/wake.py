@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 
 CHANNEL = "plixa:wake"
 RECONNECT = 1.0
+GATHERING = 0.01
+"""Seconds in which the news of many commits become one message."""
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,7 @@ class Waker:
         """Publish until cancelled."""
         while self._redis is not None:
             await self._news.wait()
+            await asyncio.sleep(GATHERING)
             self._news.clear()
             tenants, self._tenants = self._tenants, set()
             try:

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from plixa.contacts.commands import resolve_contact
+from plixa.contacts.commands import Met, resolve_contact
+from plixa.contacts.queries import ACQUAINTANCES, decode_acquaintances
 from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.commands.merging import merge_conversations
 from plixa.inbox.domain.conversation import Conversation
@@ -42,19 +43,20 @@ DEVICE = Actor("device")
 GATEWAY = Actor("gateway")
 SEEN = """INSERT INTO webhook_seen (tenant_id, instance_id, key, stream_id, payload) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tenant_id, instance_id, key) DO NOTHING"""
-KNOWN = """SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
+KNOWN = f"""SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
     m.id AS message_id, m.conversation_id, m.direction, nextval('message_number') AS number,
     (SELECT array_agg(fact ORDER BY received_at, key) FROM parked_update
      WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $4) AS parked,
     (SELECT min(c.id) FROM contact_alias a JOIN inbox_conversation c ON c.tenant_id = a.tenant_id AND c.contact_id = a.contact_id
-     WHERE a.tenant_id = $1 AND a.value = ANY($5::text[]) AND c.phone_instance_id = $2) AS live
+     WHERE a.tenant_id = $1 AND a.value = ANY($5::text[]) AND c.phone_instance_id = $2) AS live,
+    {ACQUAINTANCES.format(aliases="$5")} AS contacts
 FROM (SELECT) AS nothing
-LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = $2 AND m.gateway_id = $4"""
+LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = $2 AND m.gateway_id = $4"""  # noqa: S608 - a constant
 """The new message's number is taken here, under its contact's lock: those of one second stand in the order of their arrival."""
-ACQUAINTED = """SELECT count(*) > 0 AS known, min(c.id) AS live
+ACQUAINTED = f"""SELECT {ACQUAINTANCES.format(aliases="$2")} AS contacts, min(c.id) AS live
 FROM contact_alias a LEFT JOIN inbox_conversation c
     ON c.tenant_id = a.tenant_id AND c.contact_id = a.contact_id AND c.phone_instance_id = $3
-WHERE a.tenant_id = $1 AND a.value = ANY($2::text[])"""
+WHERE a.tenant_id = $1 AND a.value = ANY($2::text[])"""  # noqa: S608 - a constant
 PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING"""
 COPIES = """SELECT s.key, s.payload FROM parked_update p JOIN webhook_seen s USING (tenant_id, instance_id, key)
@@ -94,7 +96,7 @@ async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArr
         async with edit_live(uow, known["conversation_id"]) as editor:
             store(uow, delivered, editor)
         return
-    contact = await resolve_contact(uow, aliases, fact.peer.phone, fact.peer.name)
+    contact = await resolve_contact(uow, Met(aliases, fact.peer.phone, fact.peer.name), decode_acquaintances(known["contacts"]))
     number = await merge_conversations(uow, contact, delivered.instance_id) if contact.absorbed else known["live"]
     if number is None:
         number = await uow.number("conversation_number")
@@ -196,9 +198,9 @@ async def name_peer(uow: UnitOfWork, delivered: Delivered, peer: gateway.Peer) -
     uow.actor = GATEWAY
     connection = await uow.begin(*(lock_of(f"{uow.tenant}/contact/{alias}") for alias in aliases))
     acquainted = await connection.fetchrow(ACQUAINTED, uow.tenant, aliases, delivered.instance_id)
-    if acquainted is None or not acquainted["known"]:
+    if acquainted is None or not acquainted["contacts"]:
         return
-    contact = await resolve_contact(uow, aliases, peer.phone, peer.name)
+    contact = await resolve_contact(uow, Met(aliases, peer.phone, peer.name), decode_acquaintances(acquainted["contacts"]))
     number = await merge_conversations(uow, contact, delivered.instance_id) if contact.absorbed else acquainted["live"]
     if number is not None and contact.learned:
         async with uow.edit(Conversation, number) as editor:
