@@ -2,7 +2,6 @@
 
 import asyncio
 
-from advanced_alchemy.base import metadata_registry
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,7 +14,7 @@ MIGRATORS = 7_402_911
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=metadata_registry.get(None),
+        target_metadata=None,
         version_table="schema_version",
         transaction_per_migration=True,
     )

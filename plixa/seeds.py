@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ from plixa.kernel.assembly import assemble, running
 from plixa.kernel.event_store import Actor
 from plixa.kernel.paging import Paging
 from plixa.kernel.passwords import PasswordChecker
-from plixa.kernel.settings import Settings
+from plixa.kernel.settings import Settings, derive
 from plixa.kernel.throttle import Throttler
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from plixa.whatsapp import domain as gateway
@@ -80,8 +79,8 @@ class Chat(Struct, frozen=True):
     lines: tuple[str, ...]
 
 
-def seed_demo(settings: Settings) -> DemoSignIn | None:
-    """Make the demo workspace; None when it is there."""
+def seed_demo(settings: Settings) -> DemoSignIn:
+    """Make the demo workspace where it is missing; who may sign in to it, the same every time."""
     return asyncio.run(_in_kernel(settings, _make_demo))
 
 
@@ -98,7 +97,7 @@ def seed_history(settings: Settings, days: int = 90, chats: int = 600) -> int:
             entrance.kernel,
             tenant,
             actor,
-            make_chats(random.Random(days), chats, timedelta(days=days)),  # noqa: S311
+            make_chats(random.Random(), chats, timedelta(days=days)),  # noqa: S311
         )
         return chats
 
@@ -116,13 +115,13 @@ async def _in_kernel(settings: Settings, work: Callable[[Entrance], Awaitable[T]
         return await work(Entrance(machinery.kernel, settings, passwords, throttler))
 
 
-async def _make_demo(entrance: Entrance) -> DemoSignIn | None:
+async def _make_demo(entrance: Entrance) -> DemoSignIn:
     """Workspace, owner, agent, labels, a number and a few conversations."""
     kernel = entrance.kernel
+    password = derive(entrance.settings.secret_keys[0], "demo sign-in").hex()[:12]
     async with kernel.system.connection() as connection:
         if await connection.fetchrow(FIND_DEMO, OWNER) is not None:
-            return None
-    password = secrets.token_urlsafe(9)
+            return DemoSignIn(OWNER, AGENT, password)
     form = Register("Lucia Pereira", OWNER, password, password, "Lucia Studios", "BR", timezone="America/Sao_Paulo", locale="pt")
     tenant = await kernel.numbers.next("tenant_number")
     async with working(kernel, tenant) as uow:

@@ -36,7 +36,7 @@ def migrate() -> None:
 
 @click.command()
 def demo() -> None:
-    """Fill the demo workspace with three months of history, and print its sign-in where it is new."""
+    """Fill the demo workspace with three months of history, and print its sign-in."""
     from plixa import seeds
     from plixa.kernel import migrations
 
@@ -44,7 +44,7 @@ def demo() -> None:
         migrations.migrate(str(settings.database_url))
         sign_in = seeds.seed_demo(settings)
         click.echo(f"{seeds.seed_history(settings)} conversations were added.")
-    click.echo("The demo workspace is there already." if sign_in is None else sign_in_lines(sign_in))
+    click.echo(sign_in_lines(sign_in))
 
 
 @click.command()

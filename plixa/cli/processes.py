@@ -19,7 +19,7 @@ def up(reload: bool) -> None:
 @click.command()
 @supervised_option
 def web(supervised: bool) -> None:
-    """Serve the API and the panel."""
+    """Serve the API."""
     from plixa.cli.serving import follow_parent, serve_web
 
     if supervised:
@@ -31,7 +31,7 @@ def web(supervised: bool) -> None:
 @click.command()
 @supervised_option
 def worker(supervised: bool) -> None:
-    """Deliver what was promised: messages, projections, webhooks."""
+    """Deliver what was promised, and let projections follow the log."""
     from plixa import worker as work
     from plixa.cli.serving import follow_parent
 

@@ -129,13 +129,13 @@ def _run(settings: Settings, servers: EmbeddedServers, stop: threading.Event, *,
         _stop(children)
 
 
-def _prepare(settings: Settings) -> Struct | None:
-    """Migrate, and make the demo world when there is none; its sign-in is known only then."""
+def _prepare(settings: Settings) -> Struct:
+    """Migrate, and make the demo world when there is none; answers who may sign in to it."""
     from plixa import seeds
     from plixa.kernel import migrations
 
     migrations.migrate(str(settings.database_url))
-    sign_in: Struct | None = seeds.seed_demo(settings)
+    sign_in: Struct = seeds.seed_demo(settings)
     return sign_in
 
 
@@ -166,12 +166,12 @@ def _wait_until_ready(settings: Settings, children: list[Child], stop: threading
     return False
 
 
-def _block(settings: Settings, sign_in: Struct | None) -> str:
+def _block(settings: Settings, sign_in: Struct) -> str:
     lines = [
         "",
-        f"{'Panel and API':<16}{settings.public_url}",
+        f"{'API':<16}{settings.public_url}",
         f"{'API reference':<16}{settings.public_url}/docs",
-        *([sign_in_lines(sign_in)] if sign_in is not None else []),
+        sign_in_lines(sign_in),
         f"{'Gateway':<16}{settings.evolution_url or f'sandbox at {settings.gateway_url}'}",
         f"{'Data and logs':<16}{settings.home}",
         "",

@@ -13,13 +13,12 @@ MERGE = "UPDATE contact SET merged_into = $2 WHERE tenant_id = $1 AND id = ANY($
 
 
 class Known(Struct, frozen=True):
-    """A contact as it is known now; ``absorbed`` are contacts that turned out to be this one; ``fresh`` had never been seen."""
+    """A contact as it is known now; ``absorbed`` are contacts that turned out to be this one; ``learned``: something is new."""
 
     id: int
     phone: str | None
     name: str | None
     absorbed: tuple[int, ...] = ()
-    fresh: bool = False
     learned: bool = False
 
 
@@ -42,7 +41,7 @@ async def resolve_contact(uow: UnitOfWork, met: Met, found: list[Acquaintance]) 
         number = await uow.number("contact_number")
         await connection.execute(CREATE, uow.tenant, number, phone, name, uow.now)
         await connection.execute(BIND, uow.tenant, number, aliases)
-        return Known(number, phone, name, fresh=True, learned=True)
+        return Known(number, phone, name, learned=True)
     kept = min(found, key=lambda one: (not one.value.startswith("phone:"), one.contact_id))
     known = Known(
         kept.contact_id,

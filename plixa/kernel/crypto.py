@@ -6,6 +6,7 @@ Sealed form: 4 bytes naming the master key, 12 bytes nonce, AES-256-GCM cipherte
 
 import os
 from hashlib import sha256
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -54,6 +55,11 @@ class StreamCipher(Cipher):
 
     def decrypt(self, ciphertext: bytes) -> bytes:
         return self._cipher.decrypt(ciphertext[:NONCE], ciphertext[NONCE:], None)
+
+
+def place_of_key(tenant: int, stream: UUID) -> str:
+    """Where a stream's wrapped key belongs, as the vault seals it."""
+    return f"stream_key/{tenant}/{stream}"
 
 
 def new_data_key() -> bytes:

@@ -1,4 +1,4 @@
-"""One pooled engine per database role; hot paths use its asyncpg connections as they are, plain tables SQLAlchemy over the same ones.
+"""Connections, pooled by one engine a database role; what works with them is asyncpg's own.
 
 The engine never begins transactions by itself (AUTOCOMMIT): the unit of work does, in the round trip that names the tenant.
 """
@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import Connection, make_url
+from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from plixa.kernel.errors import Unavailable
@@ -27,24 +27,18 @@ SYSTEM_ROLE = "plixa_system"
 class Lease:
     """One connection, for as long as somebody works with it."""
 
-    def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection, turns: asyncio.Semaphore) -> None:
-        self._engine, self._turns = engine, turns
-        self._pooled = pooled
+    def __init__(self, pooled: PoolProxiedConnection, idle: "list[Lease]", turns: asyncio.Semaphore) -> None:
+        self._pooled, self._idle, self._turns = pooled, idle, turns
         self.raw = cast("asyncpg.Connection[Any]", pooled.driver_connection)
         self.engaged = False
         """A transaction was begun and has not ended, whatever the server has said of it so far."""
-
-    def session(self) -> AsyncSession:
-        """An SQLAlchemy session inside whatever transaction this connection is in."""
-        sync = Connection(self._engine.sync_engine, connection=self._pooled)
-        return AsyncSession(AsyncConnection(self._engine, sync), expire_on_commit=False)
 
     def release(self) -> None:
         """Give the connection back. One left inside a transaction, or in doubt, is closed, never reused."""
         if self.engaged or self.raw.is_closed() or self.raw.is_in_transaction():
             self.discard()
         else:
-            self._pooled.close()
+            self._idle.append(self)
         self._turns.release()
 
     def discard(self) -> None:
@@ -59,6 +53,7 @@ class Database:
     def __init__(self, url: str, *, role: str, pool_size: int) -> None:
         self.role = role
         self._turns = asyncio.Semaphore(pool_size)
+        self._idle: list[Lease] = []
         self.engine: AsyncEngine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             isolation_level="AUTOCOMMIT",
@@ -101,12 +96,13 @@ class Database:
             raise
 
     async def _connect(self) -> Lease:
-        """A connection of the pool that is alive."""
-        lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
-        while lease.raw.is_closed():
+        """The connection that was given back last, if it lives; else one more of the pool's."""
+        while self._idle:
+            lease = self._idle.pop()
+            if not lease.raw.is_closed():
+                return lease
             lease.discard()
-            lease = Lease(self.engine, await self.engine.raw_connection(), self._turns)
-        return lease
+        return Lease(await self.engine.raw_connection(), self._idle, self._turns)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
@@ -126,8 +122,10 @@ class Database:
     def usage(self) -> tuple[int, int]:
         """Connections in use, and how many there may be."""
         pool = cast("AsyncAdaptedQueuePool", self.engine.pool)
-        return pool.checkedout(), pool.size()
+        return pool.checkedout() - len(self._idle), pool.size()
 
     async def close(self) -> None:
         """Close every connection."""
+        while self._idle:
+            self._idle.pop().discard()
         await self.engine.dispose()

@@ -69,24 +69,11 @@ class Conflict(PlixaError):
     default = "This conflicts with the present state."
 
 
-class InvalidTransition(Conflict):
-    code = "INVALID_TRANSITION"
-    default = "That is not possible in the present state."
-
-
 class StreamConflict(Conflict):
     """Somebody else wrote the same stream first, more often than we retry."""
 
     code = "STREAM_CONFLICT"
     default = "Somebody else changed this at the same moment. Reload and try again."
-
-
-class Erased(PlixaError):
-    """The content's key was destroyed."""
-
-    code = "ERASED"
-    status = 410
-    default = "This was erased for good."
 
 
 class PayloadTooLarge(PlixaError):

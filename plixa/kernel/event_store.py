@@ -71,6 +71,8 @@ class Aggregate(Struct, frozen=True):
     """State folded from a stream. Decisions are methods that return events; ``when`` registers how an event changes the state."""
 
     KIND: ClassVar[str] = ""
+    class_version: ClassVar[int] = 1
+    """Raised when a field is added whose value older snapshots cannot know: they are then passed over."""
     folds: ClassVar[dict[type[Event], Fold]] = {}
     number: int = 0
 
@@ -87,6 +89,11 @@ class Aggregate(Struct, frozen=True):
             return fold
 
         return register
+
+    @classmethod
+    def snapshot_topic(cls) -> str:
+        """What snapshots of this class are called."""
+        return f"{cls.KIND}/{cls.class_version}"
 
     @classmethod
     def topics(cls) -> list[str]:

@@ -9,7 +9,7 @@ LOAD = """
 SELECT k.wrapped_key, s.version AS snapshot_version, s.payload AS snapshot, e.version, e.topics, e.payloads{columns}
 FROM stream_key k
 LEFT JOIN LATERAL (
-    SELECT version, payload FROM snapshot WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id
+    SELECT version, payload FROM snapshot WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND topic = $4
     ORDER BY version DESC LIMIT 1
 ) s ON true
 CROSS JOIN LATERAL (
@@ -33,5 +33,5 @@ def load_statement(head: Projection[Any] | None) -> str:
     if head is None:
         return LOAD.format(columns="", join="")
     columns = "".join(f", h.{name}" for name in head.table.names)
-    join = f"\nLEFT JOIN {head.table.name} h ON h.tenant_id = k.tenant_id AND h.{head.table.key} = $4"
+    join = f"\nLEFT JOIN {head.table.name} h ON h.tenant_id = k.tenant_id AND h.{head.table.key} = $5"
     return LOAD.format(columns=columns, join=join)

@@ -14,7 +14,7 @@ import msgspec
 from eventsourcing.utils import resolve_topic
 from msgspec import Struct
 
-from plixa.kernel.crypto import Vault
+from plixa.kernel.crypto import Vault, place_of_key
 from plixa.kernel.event_store import Actor, Event, EventMapper, Recorded
 from plixa.kernel.tenancy import scoped
 
@@ -102,7 +102,7 @@ class Log:
             yield Recorded(stream, number, version, event, at, actor, request_id, self._tenant, position)
 
     def _mapper(self, stream: UUID, wrapped: bytes) -> EventMapper:
-        return EventMapper(self._vault.open(wrapped, f"stream_key/{self._tenant}/{stream}"))
+        return EventMapper(self._vault.open(wrapped, place_of_key(self._tenant, stream)))
 
 
 @asynccontextmanager

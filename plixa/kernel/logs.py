@@ -30,6 +30,7 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
 
     Litestar gets ``logging_config=None`` and granian ``log_enabled=False``, so that nothing is written twice.
     """
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

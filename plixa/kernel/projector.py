@@ -9,15 +9,12 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-import asyncpg
-
 from plixa.kernel import metrics
 from plixa.kernel.envelope import refusal
 from plixa.kernel.errors import Unavailable
-from plixa.kernel.event_store import Recorded
 from plixa.kernel.log import Batch, Log
 from plixa.kernel.projection import Projection, Rows
-from plixa.kernel.saving import joined, row_pieces
+from plixa.kernel.saving import joined, load_rows, row_pieces, save_group_changes
 from plixa.kernel.uow import Kernel
 from plixa.kernel.wake import Listener
 
@@ -113,31 +110,9 @@ async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: 
             return NOTHING
         batch = await Log(connection, kernel.vault, tenant).read(position, limit, projection.topics)
         rows = Rows(projection)
-        await load(connection, tenant, rows, batch.facts)
+        await load_rows(connection, tenant, rows, batch.facts)
         rows.fold_all(batch.facts)
         await save_group_changes(connection, tenant, rows)
         statement, arguments = joined([*row_pieces(tenant, [rows]), (ADVANCE, (*place, batch.through))])
         await connection.execute(statement, *arguments)
         return batch
-
-
-async def load(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any], facts: list[Recorded]) -> None:
-    """Hold the rows that ``facts`` change and that are not held yet."""
-    keys = rows.missing(facts)
-    table = rows.projection.table
-    for key in keys:
-        rows.hold(key, None)
-    for found in await connection.fetch(table.select(), tenant, keys) if keys else ():
-        row = table.restore(found)
-        rows.hold(table.key_of(row), row)
-
-
-async def save_group_changes(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any]) -> None:
-    """Drop and move, in their order, the groups as the table has them; before anything else is read from it or saved."""
-    table = rows.projection.table
-    for source, target in rows.group_changes:
-        if target is None:
-            await connection.execute(table.drop_group(), tenant, source)
-        else:
-            await connection.execute(table.move_group(), tenant, source, target)
-    rows.group_changes.clear()

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from plixa.kernel.editor import Circumstances, Editor
 from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, Written, canonical
 from plixa.kernel.projection import Rows
@@ -37,14 +39,36 @@ def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
     return pieces
 
 
+async def load_rows(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any], facts: list[Recorded]) -> None:
+    """Hold the rows that ``facts`` change and that are not held yet."""
+    keys = rows.missing(facts)
+    table = rows.projection.table
+    for key in keys:
+        rows.hold(key, None)
+    for found in await connection.fetch(table.select(), tenant, keys) if keys else ():
+        row = table.restore(found)
+        rows.hold(table.key_of(row), row)
+
+
+async def save_group_changes(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any]) -> None:
+    """Drop and move, in their order, the groups as the table has them; before anything else is read from it or saved."""
+    table = rows.projection.table
+    for source, target in rows.group_changes:
+        if target is None:
+            await connection.execute(table.drop_group(), tenant, source)
+        else:
+            await connection.execute(table.move_group(), tenant, source, target)
+    rows.group_changes.clear()
+
+
 def snapshot_pieces(tenant: int, editors: Iterable[Editor[Any]], erased: Collection[UUID]) -> list[Piece]:
     """A snapshot of every stream that has grown past another hundred events."""
     pieces: list[Piece] = []
     for editor in editors:
         started = editor.version - len(editor.facts)
-        if editor.stream not in erased and editor.version // SNAPSHOT_EVERY > started // SNAPSHOT_EVERY:
+        if editor.state.folds and editor.stream not in erased and editor.version // SNAPSHOT_EVERY > started // SNAPSHOT_EVERY:
             payload = EventMapper(editor.key).seal_state(editor.state)
-            pieces.append((SNAPSHOT, (tenant, editor.stream, editor.version, editor.state.KIND, payload)))
+            pieces.append((SNAPSHOT, (tenant, editor.stream, editor.version, editor.state.snapshot_topic(), payload)))
     return pieces
 
 

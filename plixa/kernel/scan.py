@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from eventsourcing.utils import resolve_topic
 
-from plixa.kernel.crypto import Vault
+from plixa.kernel.crypto import Vault, place_of_key
 from plixa.kernel.event_store import Actor, EventMapper, Recorded, decoder
 from plixa.kernel.log import erasing_topics
 
@@ -46,7 +46,7 @@ class Scan:
             return
         mappers.update(dict.fromkeys(unknown))
         for stream, wrapped in await self._connection.fetch(KEYS, self._tenant, unknown):
-            mappers[stream] = EventMapper(self._vault.open(wrapped, f"stream_key/{self._tenant}/{stream}"))
+            mappers[stream] = EventMapper(self._vault.open(wrapped, place_of_key(self._tenant, stream)))
 
     def _decode(self, rows: "list[asyncpg.Record]") -> Iterator[Recorded]:
         mappers, actors, plain, tenant = self._mappers, self._actors, self._plain, self._tenant

@@ -11,7 +11,7 @@ import asyncpg
 
 from plixa.kernel.event_store import Recorded
 from plixa.kernel.projection import Projection, Rows
-from plixa.kernel.projector import load
+from plixa.kernel.saving import load_rows
 
 BUILDING: Final = "__rebuild"
 REPLACED: Final = "__replaced"
@@ -73,7 +73,7 @@ class Shadow:
         self.tenant = tenant
         rows = self.rows
         if tenant in self.written:
-            await load(self._connection, tenant, rows, facts)
+            await load_rows(self._connection, tenant, rows, facts)
         rows.fold_all(facts)
         for source, target in rows.group_changes:
             await self._regroup(source, target)

@@ -90,9 +90,9 @@ class Table(Generic[R]):
             values[index] = one.back(values[index])
         return self.row(*values)
 
-    def select(self, name: str | None = None) -> str:
+    def select(self) -> str:
         """Rows by keys: ``$1`` tenant, ``$2`` keys."""
-        return f"SELECT {', '.join(self.names)} FROM {name or self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
+        return f"SELECT {', '.join(self.names)} FROM {self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
 
     def select_one(self) -> str:
         """A scoped read of one row: ``$2`` its key."""
@@ -110,12 +110,12 @@ class Table(Generic[R]):
         values = ", ".join(f"${index}::{one.wire}" for index, one in enumerate(self.columns, 2))
         return f"INSERT INTO {self.name} (tenant_id, {', '.join(self.names)}) VALUES ($1::bigint, {values}) {self._changes}"  # noqa: S608
 
-    def upsert(self, name: str | None = None) -> str:
+    def upsert(self) -> str:
         """Save many rows: the tenant, then one array a column (jsonb travels as text)."""
         arrays = ", ".join(f"${index}::{'text' if one.sql == 'jsonb' else one.sql}[]" for index, one in enumerate(self.columns, 2))
         values = ", ".join(f"{one.name}::jsonb" if one.sql == "jsonb" else one.name for one in self.columns)
         return (
-            f"INSERT INTO {name or self.name} (tenant_id, {', '.join(self.names)}) "  # noqa: S608
+            f"INSERT INTO {self.name} (tenant_id, {', '.join(self.names)}) "  # noqa: S608
             f"SELECT $1::bigint, {values} FROM unnest({arrays}) AS b({', '.join(self.names)}) {self._changes}"
         )
 
@@ -129,14 +129,14 @@ class Table(Generic[R]):
         """One list a column, for ``upsert``."""
         return [list(values) for values in zip(*(self.record(row) for row in rows), strict=True)]
 
-    def delete(self, name: str | None = None) -> str:
+    def delete(self) -> str:
         """Delete by keys: parameters tenant, keys."""
-        return f"DELETE FROM {name or self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
+        return f"DELETE FROM {self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
 
-    def drop_group(self, name: str | None = None) -> str:
+    def drop_group(self) -> str:
         """Delete one group: parameters tenant, group."""
-        return f"DELETE FROM {name or self.name} WHERE tenant_id = $1 AND {self.group} = $2"  # noqa: S608
+        return f"DELETE FROM {self.name} WHERE tenant_id = $1 AND {self.group} = $2"  # noqa: S608
 
-    def move_group(self, name: str | None = None) -> str:
+    def move_group(self) -> str:
         """Move one group into another: parameters tenant, from, to."""
-        return f"UPDATE {name or self.name} SET {self.group} = $3 WHERE tenant_id = $1 AND {self.group} = $2"  # noqa: S608
+        return f"UPDATE {self.name} SET {self.group} = $3 WHERE tenant_id = $1 AND {self.group} = $2"  # noqa: S608

@@ -1,7 +1,7 @@
 """The unit of work: one tenant, one transaction, one actor. Commands edit aggregates through it; it saves everything at once.
 
-What a command leaves behind travels in one statement just before the commit: read-model rows, counters, outbox rows, stream keys and,
-last, the append to the tenant's log, whose row is therefore held for one round trip.
+What a command leaves behind travels in one statement: read-model rows, counters, outbox rows, stream keys. The append to the tenant's log
+and the commit follow in one more round trip, for which alone the log's row is held.
 """
 
 import asyncio
@@ -14,10 +14,9 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import Struct, field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from plixa.kernel.auth import Principal
-from plixa.kernel.crypto import Vault, new_data_key
+from plixa.kernel.crypto import Vault, new_data_key, place_of_key
 from plixa.kernel.database import Database, Lease
 from plixa.kernel.editor import Circumstances, Editor
 from plixa.kernel.errors import NotFound, StreamConflict
@@ -39,8 +38,7 @@ from plixa.kernel.numbers import Numbers
 from plixa.kernel.outbox import Effect, Outbox
 from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.recall import Recall
-from plixa.kernel.saving import NEW_STREAM, TOLD, Piece, append_script, joined, row_pieces, snapshot_pieces
-from plixa.kernel.table import Table
+from plixa.kernel.saving import NEW_STREAM, TOLD, Piece, append_script, joined, load_rows, row_pieces, save_group_changes, snapshot_pieces
 from plixa.kernel.tenancy import opening, scoped
 from plixa.kernel.wake import Waker
 
@@ -90,7 +88,6 @@ class UnitOfWork(Circumstances):
         if self._lease is not None:
             self._lease.engaged = False
         self.recorded: list[Recorded] = []
-        self._session: AsyncSession | None = None
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
         self._pieces: list[Piece] = []
@@ -129,7 +126,7 @@ class UnitOfWork(Circumstances):
         found = await self.fetchrow("SELECT wrapped_key FROM stream_key WHERE tenant_id = scope.tenant AND stream_id = $2", stream)
         if found is None:
             raise NotFound
-        return self.kernel.vault.open(found["wrapped_key"], f"stream_key/{self.tenant}/{stream}")
+        return self.kernel.vault.open(found["wrapped_key"], place_of_key(self.tenant, stream))
 
     # writing ------------------------------------------------------------------------------------------------------
 
@@ -165,15 +162,6 @@ class UnitOfWork(Circumstances):
         """A writing statement that travels with the final one; ``$1`` is the tenant."""
         self._pieces.append((statement, (self.tenant, *arguments)))
 
-    async def session(self) -> AsyncSession:
-        """An SQLAlchemy session inside this transaction, for plain tables."""
-        if self._session is None:
-            await self.begin()
-            if self._lease is None:
-                raise StreamConflict
-            self._session = self._lease.session()
-        return self._session
-
     async def number(self, sequence: str) -> int:
         """A new public id."""
         return await self.kernel.numbers.next(sequence)
@@ -205,7 +193,7 @@ class UnitOfWork(Circumstances):
         """A new stream, whose content ``contact`` may later ask to have erased."""
         await self.begin()
         editor = Editor(self, state, 0, new_data_key())
-        wrapped = self.kernel.vault.seal(editor.key, f"stream_key/{self.tenant}/{editor.stream}")
+        wrapped = self.kernel.vault.seal(editor.key, place_of_key(self.tenant, editor.stream))
         self.also(NEW_STREAM, editor.stream, contact, wrapped)
         self._editors[editor.stream] = editor
         yield editor
@@ -222,9 +210,9 @@ class UnitOfWork(Circumstances):
             wrapped, version = row or (None, 0)
             if wrapped is None:
                 key = new_data_key()
-                self.also(NEW_STREAM, stream, None, self.kernel.vault.seal(key, f"stream_key/{self.tenant}/{stream}"))
+                self.also(NEW_STREAM, stream, None, self.kernel.vault.seal(key, place_of_key(self.tenant, stream)))
             else:
-                key = self.kernel.vault.open(wrapped, f"stream_key/{self.tenant}/{stream}")
+                key = self.kernel.vault.open(wrapped, place_of_key(self.tenant, stream))
             editor = self._editors[stream] = Editor(self, kind(number=number), version, key)
         staged = len(editor.facts)
         yield editor
@@ -234,12 +222,13 @@ class UnitOfWork(Circumstances):
         stream = stream_id(kind.KIND, number)
         connection = await self.begin(stream_lock(stream)) if wait or self.attempt else await self.begin()
         head = next((projection for projection in self.kernel.inline if projection.head_of == kind.KIND), None)
-        row = await connection.fetchrow(load_statement(head), self.tenant, stream, kind.topics(), *([number] if head else []))
+        place = (self.tenant, stream, kind.topics(), kind.snapshot_topic())
+        row = await connection.fetchrow(load_statement(head), *place, *([number] if head else []))
         if row is None:
             raise NotFound
         if head is not None:
             self._hold(head, number, row)
-        key = self.kernel.vault.open(row["wrapped_key"], f"stream_key/{self.tenant}/{stream}")
+        key = self.kernel.vault.open(row["wrapped_key"], place_of_key(self.tenant, stream))
         mapper = EventMapper(key)
         state = kind(number=number) if row["snapshot"] is None else mapper.open_state(kind, row["snapshot"])
         state = replay(state, map(mapper.open, row["topics"] or (), row["payloads"] or ()))
@@ -261,34 +250,13 @@ class UnitOfWork(Circumstances):
 
     async def _stage(self, facts: list[Recorded]) -> None:
         """Fold new events into the rows the answer shows."""
+        connection = await self.begin()
         for projection in self.kernel.inline if facts else ():
             rows = self._rows(projection)
-            await self._prefetch(rows, facts)
+            await load_rows(connection, self.tenant, rows, facts)
             for fact in facts:
                 rows.fold(fact)
-            await self._save_group_changes(rows)
-
-    async def _prefetch(self, rows: Rows[Any], facts: list[Recorded]) -> None:
-        keys = rows.missing(facts)
-        if not keys:
-            return
-        table = rows.projection.table
-        connection = await self.begin()
-        for key in keys:
-            rows.hold(key, None)
-        for found in await connection.fetch(table.select(), self.tenant, keys):
-            row = table.restore(found)
-            rows.hold(table.key_of(row), row)
-
-    async def _save_group_changes(self, rows: Rows[Any]) -> None:
-        table: Table[Any] = rows.projection.table
-        connection = await self.begin()
-        for source, target in rows.group_changes:
-            if target is None:
-                await connection.execute(table.drop_group(), self.tenant, source)
-            else:
-                await connection.execute(table.move_group(), self.tenant, source, target)
-        rows.group_changes.clear()
+            await save_group_changes(connection, self.tenant, rows)
 
     # saving -------------------------------------------------------------------------------------------------------
 
@@ -298,8 +266,6 @@ class UnitOfWork(Circumstances):
         if not self.begun and not self._pieces and outbox is None:
             return
         connection = await self.begin()
-        if self._session is not None:
-            await self._session.flush()
         pieces = [
             *row_pieces(self.tenant, self._staged.values()),
             *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
@@ -364,7 +330,7 @@ class UnitOfWork(Circumstances):
 def lost_race(error: asyncpg.PostgresError) -> bool:
     """Did somebody else write the same stream or row at the same moment?"""
     if isinstance(error, asyncpg.UniqueViolationError):
-        return error.constraint_name in {"event_pkey", "stream_key_pkey", "contact_alias_pkey", "tenant_slug_key"}
+        return error.constraint_name in {"event_pkey", "stream_key_pkey", "snapshot_pkey", "contact_alias_pkey", "tenant_slug_key"}
     return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
 
 

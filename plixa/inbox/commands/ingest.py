@@ -1,7 +1,7 @@
 """What the gateway tells becomes events: once, in any order, and nothing is dropped.
 
-Every delivery is stored raw under its key in the transaction that makes its events. What concerns a message that has not arrived yet is
-parked and applied when it does, so that any order of deliveries ends in the same state.
+Every delivery that makes an event is stored raw under its key, in that event's transaction. What concerns a message that has not
+arrived yet is parked and applied when it does, so that any order of deliveries ends in the same state.
 """
 
 from collections.abc import Iterator
@@ -205,6 +205,7 @@ async def name_peer(uow: UnitOfWork, delivered: Delivered, peer: gateway.Peer) -
     if number is not None and contact.learned:
         async with uow.edit(Conversation, number) as editor:
             editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+            store(uow, delivered, editor)
 
 
 def aliases_of(peer: gateway.Peer) -> list[str]:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 GATEWAY: Final = Actor("gateway")
 PATIENCE: Final = 25.0
 """Seconds; the gateway waits for 30 and then comes again."""
-SECRETS: Final = re.compile(rb'"(apikey|token|hash|jwt|jwt_key|authorization|destination)"\s*:\s*"[^"]*"?', re.IGNORECASE)
+SECRETS: Final = re.compile(rb'"(apikey|token|hash|jwt|jwt_key|authorization|destination)"\s*:\s*"(?:[^"\\]|\\.)*"?', re.IGNORECASE)
 TOUCH: Final = """
 UPDATE phone_instance SET last_webhook_at = $3::timestamptz
 WHERE tenant_id = $1 AND id = $2 AND (last_webhook_at IS NULL OR last_webhook_at < $3::timestamptz - interval '1 minute')
