@@ -28,7 +28,7 @@ from plixa.kernel.reference import create_reference
 from plixa.kernel.requests import watch_requests
 from plixa.kernel.settings import Settings, load_settings
 from plixa.kernel.throttle import Throttler
-from plixa.whatsapp.client import EvolutionGateway
+from plixa.whatsapp.client import Deadlines, EvolutionGateway
 from plixa.whatsapp.queries import Instances
 from projections.registry import INLINE
 
@@ -38,7 +38,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     settings = settings or load_settings()
     machinery = assemble(settings, INLINE)
     kernel = machinery.kernel
-    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key)
+    deadlines = Deadlines(connect=settings.gateway.connect_seconds, call=settings.gateway.timeout_seconds)
+    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key, deadlines)
     passwords, throttler = PasswordChecker(settings.argon2), Throttler(str(settings.redis_url))
 
     @asynccontextmanager
@@ -71,7 +72,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     }
     app.state.update(parts)
     refuse_undeclared(app)
-    return watch_requests(app)
+    return watch_requests(app, settings.trusted_proxies)
 
 
 def __getattr__(name: str) -> Litestar:

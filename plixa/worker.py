@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import dramatiq
-from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO, ShutdownNotifications
 from dramatiq.worker import Worker
@@ -20,18 +21,32 @@ from plixa.kernel.jobs import declare, keep_house, relay
 from plixa.kernel.projector import run_projectors
 from plixa.kernel.settings import Settings, load_settings
 from plixa.whatsapp import actors as whatsapp
-from plixa.whatsapp.client import EvolutionGateway
+from plixa.whatsapp.client import Deadlines, EvolutionGateway
 from projections.registry import ASYNC, INLINE
 
-THREADS = 16
-"""Effects of one worker under way at once."""
+THREADS = {"send": 8, "effects": 8}
+"""How many effects of each queue are under way at once: slow files never keep a reply waiting."""
+ENDING_SECONDS = 10.0
+
+
+class OneLoop(AsyncIO):
+    """One event loop for every worker of this process, which ends it itself once all have stopped."""
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        """Only the first worker begins it."""
+        if get_event_loop_thread() is None:
+            super().before_worker_boot(broker, worker)  # type: ignore[no-untyped-call]
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: Worker) -> None:
+        """The others may still need it."""
 
 
 def main() -> None:
     """Deliver what was promised, until SIGTERM or SIGINT."""
     logs.configure()
     settings = load_settings()
-    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key)
+    deadlines = Deadlines(connect=settings.gateway.connect_seconds, call=settings.gateway.timeout_seconds)
+    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key, deadlines)
     work(settings, gateway, effects(settings, gateway))
 
 
@@ -40,24 +55,46 @@ def work(settings: Settings, gateway: EvolutionGateway, handlers: dict[str, Hand
     broker = create_broker(settings)
     machinery = assemble(settings, INLINE)
     deliver = declare(broker, machinery.kernel, handlers)
-    worker = Worker(broker, worker_threads=THREADS)
-    worker.start()
+    workers = [Worker(broker, queues={queue}, worker_threads=threads) for queue, threads in THREADS.items()]
+    for worker in workers:
+        worker.start()
     loop = get_event_loop_thread()
     if loop is None:
         raise RuntimeError("dramatiq's event loop did not start")
-    life = asyncio.run_coroutine_threadsafe(attend(machinery, gateway, deliver), loop.loop)
-    told = threading.Event()
+    told, ended = threading.Event(), threading.Event()
+
+    async def live() -> None:
+        try:
+            await attend(machinery, gateway, deliver)
+        finally:
+            ended.set()
+
+    life = asyncio.run_coroutine_threadsafe(live(), loop.loop)
     life.add_done_callback(lambda _: told.set())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
     told.wait()
     failed = life.exception() if life.done() else None
+    stop(workers)
     life.cancel()
-    worker.stop()
-    worker.join()
+    ended.wait(ENDING_SECONDS)
+    end(loop)
     broker.close()
     if failed is not None:
         raise failed
+
+
+def stop(workers: list[Worker]) -> None:
+    """Begin nothing more and finish what is under way, in all of them at the same time."""
+    with ThreadPoolExecutor(len(workers)) as threads:
+        list(threads.map(Worker.stop, workers))
+
+
+def end(loop: EventLoopThread) -> None:
+    """End the loop on which everything ran."""
+    loop.stop()  # type: ignore[no-untyped-call]
+    loop.join()
+    set_event_loop_thread(None)
 
 
 def scheduler() -> None:
@@ -82,7 +119,7 @@ def scheduler() -> None:
 
 def create_broker(settings: Settings) -> RedisBroker:
     """Redis as a waker of workers: what a dead one held comes back within half a minute, and matters only for speed."""
-    middleware: list[dramatiq.Middleware] = [AsyncIO(), ShutdownNotifications()]
+    middleware: list[dramatiq.Middleware] = [OneLoop(), ShutdownNotifications()]
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=str(settings.redis_url), middleware=middleware, maintenance_chance=1_000_000, heartbeat_timeout=30_000
     )

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
+from litestar import Litestar
 
 from plixa.cli import main
-from plixa.cli.serving import _closing
+from plixa.cli.serving import _closing, _load
 from plixa.cli.supervisor import Child
 from plixa.kernel.embedded import EmbeddedServers
+from plixa.kernel.realtime import Feed
 
 COMMANDS = {
     "up",
@@ -175,6 +177,19 @@ def test_workers_leave_a_server_that_was_killed(environ: Path) -> None:
         eventually(lambda: answers(port))
         child.kill()
     eventually(lambda: not answers(port))
+
+
+def test_a_worker_told_to_drain_ends_its_streams() -> None:
+    app = Litestar()
+    app.state.feed = Feed(cast("Any", None), cast("Any", None))
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        _load(os.getppid(), lambda: cast("Any", app))
+        assert not app.state.feed.closed
+        signal.raise_signal(signal.SIGUSR1)
+        assert app.state.feed.closed
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 async def test_while_draining_every_answer_closes_its_connection() -> None:

@@ -92,11 +92,18 @@ class _Draining(Granian):  # type: ignore[misc, valid-type]
 
 
 def _load(parent: int, make: Callable[[], Application]) -> Application:
-    """The application as one worker serves it. Runs in the worker."""
+    """The application as one worker serves it: told to drain, it ends its streams and closes its connections. Runs in the worker."""
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     application = make()
+    feed = cast("Any", application).state.get("feed")
     draining = threading.Event()
-    signal.signal(signal.SIGUSR1, lambda *_: draining.set())
+
+    def drain(*_: object) -> None:
+        draining.set()
+        if feed is not None:
+            feed.close()
+
+    signal.signal(signal.SIGUSR1, drain)
 
     def serve(scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> Awaitable[None]:
         closing = draining.is_set() and scope["type"] == "http"

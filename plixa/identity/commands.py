@@ -6,7 +6,6 @@ import string
 import unicodedata
 from datetime import timedelta
 from importlib.resources import files
-from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Annotated, Any, Final, Literal
 
 import asyncpg
@@ -19,7 +18,7 @@ from plixa.kernel.auth import Principal, hashed, mint
 from plixa.kernel.errors import Invalid, PlixaError
 from plixa.kernel.event_store import SYSTEM, Actor
 from plixa.kernel.passwords import LONGEST, PasswordChecker
-from plixa.kernel.requests import UNKNOWN, current_request, current_request_id
+from plixa.kernel.requests import caller_network, current_request_id
 from plixa.kernel.settings import Settings
 from plixa.kernel.throttle import Throttler
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
@@ -90,8 +89,7 @@ class Entrance(Struct, frozen=True):
 
     async def count(self, throttle: str, who: str) -> None:
         """Count one try against a throttle of the settings; raises RateLimited."""
-        limit = self.settings.throttles[throttle]
-        await self.throttler.hit(f"{throttle}:{who}", f"{limit.limit}/{limit.seconds} second")
+        await self.throttler.count(throttle, self.settings.throttles[throttle], who)
 
 
 async def register(uow: UnitOfWork, entrance: Entrance, data: Register) -> SignedInView:
@@ -203,14 +201,3 @@ def slug(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain)[:48].strip("-") or "workspace"
     return f"{words}-{''.join(secrets.choice(SUFFIX) for _ in range(6))}"
-
-
-def caller_network() -> str:
-    """Whose tries count together: an IPv4 address, or the /64 of an IPv6 one."""
-    request = current_request()
-    try:
-        address = ip_address(request.address if request else UNKNOWN)
-    except ValueError:  # a socket file has no address
-        return UNKNOWN
-    mapped = address if isinstance(address, IPv4Address) else address.ipv4_mapped
-    return str(mapped or ip_network((int(address), 64), strict=False))

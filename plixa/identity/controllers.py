@@ -60,7 +60,7 @@ class AuthenticationController(Controller):
     async def logout(self, request: Request[Any, Any, Any], uow: Uow, caller: Caller) -> None:
         """Revoke the token of this request; other tokens of the account keep working."""
         await sign_out(uow, caller)
-        request.app.state.gatekeeper.forget()
+        uow.after_commit(request.app.state.gatekeeper.forget)
 
 
 class AccountController(Controller):

@@ -13,11 +13,12 @@ from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import MediaStored
 from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, list_latest_received
 from plixa.kernel.delivery import ATTEMPTS, Delivery, Handler, Retry, backoff
-from plixa.kernel.errors import NotFound
+from plixa.kernel.errors import NotFound, PayloadTooLarge, Unavailable
 from plixa.kernel.event_store import stream_id
 from plixa.kernel.media import sniff
 from plixa.kernel.uow import UnitOfWork, perform
 from plixa.whatsapp.client import (
+    FetchedMedia,
     FoundMessage,
     Gateway,
     GatewayError,
@@ -29,10 +30,12 @@ from plixa.whatsapp.client import (
     SendVoice,
     Sent,
 )
+from plixa.whatsapp.domain import MessageArrived, translate
 
 CLOCKS = timedelta(seconds=30)
 """How far the gateway's clock may be behind ours when a message is looked for."""
 MEDIA_KINDS = {"image", "video", "audio", "document"}
+UNSURE = "The WhatsApp gateway did not say whether the message was sent. Look at the phone before sending it again."
 
 
 class Actors(Struct, frozen=True):
@@ -64,25 +67,28 @@ class Actors(Struct, frozen=True):
                 sent = await self.hand_over(delivery, outbound)
                 taken = Taken(sent.gateway_id, sent.jid)
         except OutcomeUnknown as error:
+            if delivery.attempt >= ATTEMPTS:
+                await give_up(delivery, "unknown_outcome", UNSURE)
+                return
             await doubt(delivery, *place)
             raise Retry(5, str(error)) from error
         except GatewayError as error:
             if error.retry and delivery.attempt < ATTEMPTS:
                 raise Retry(backoff(delivery.attempt), str(error)) from error
-            await finish(
-                delivery,
-                partial(fail_message, conversation=place[0], message=place[1], code=error.code, reason=str(error)),
-            )
+            await give_up(delivery, error.code, str(error))
+            return
+        except NotFound as error:
+            await give_up(delivery, error.code, "The file of this message is no longer there.")
             return
         await finish(delivery, partial(accept_message, conversation=place[0], message=place[1], taken=taken))
 
     async def reconcile(self, outbound: Outbound) -> Taken | None:
-        """The message as the gateway has it: under our own id, or ours by text and time."""
+        """The message as the gateway has it: under our own id, or ours by kind, text and time."""
         found = await self.gateway.find_messages(outbound.gateway_name, outbound.to, outbound.queued_at - CLOCKS)
         mine = [one for one in found if one.key.from_me and one.key.id not in outbound.known_ids]
         for one in [
             *(one for one in mine if one.key.id == outbound.client_id),
-            *(one for one in mine if said(one) == outbound.body),
+            *(one for one in mine if said(one) == (outbound.type, outbound.body or "")),
         ]:
             return Taken(one.key.id, one.key.remote_jid, reconciled=True)
         return None
@@ -123,19 +129,21 @@ class Actors(Struct, frozen=True):
             await finish(delivery, None)
             return
         key = MessageKey(outbound.gateway_id, outbound.to, outbound.from_me)
-        fetched = await self.gateway.fetch_media(outbound.gateway_name, key)
-        if fetched is None:
-            if delivery.attempt < ATTEMPTS:
-                raise Retry(backoff(delivery.attempt), "The gateway does not have the file yet.")
-            missing = "WhatsApp no longer has this file."
-            await finish(delivery, partial(miss_media, conversation=conversation, message=message, reason=missing))
-            return
-        async with delivery.unit() as uow:
-            data_key = await uow.data_key(stream_id(Conversation.KIND, conversation))
-        blob = await delivery.kernel.media.put(delivery.tenant, fetched.content, data_key)
-        mime = fetched.mime or sniff(fetched.content)
-        stored = MediaStored(message, blob, mime, len(fetched.content), sha256(fetched.content).hexdigest())
-        await finish(delivery, partial(keep_media, conversation=conversation, stored=stored))
+        try:
+            fetched = await self.gateway.fetch_media(outbound.gateway_name, key)
+            if fetched is None:
+                await fetch_later(delivery, "WhatsApp no longer has this file.")
+                return
+            stored = await store(delivery, fetched)
+        except PayloadTooLarge:
+            too_large = "The file is larger than 16 MB."
+            await finish(delivery, partial(miss_media, conversation=conversation, message=message, reason=too_large))
+        except (GatewayError, Unavailable) as error:
+            await fetch_later(delivery, str(error))
+        except NotFound:
+            await finish(delivery, None)
+        else:
+            await finish(delivery, partial(keep_media, conversation=conversation, stored=stored))
 
     async def mark_read(self, delivery: Delivery) -> None:
         """Blue ticks for the customer, and nothing unread on the workspace's own phone."""
@@ -164,12 +172,34 @@ class Actors(Struct, frozen=True):
         await finish(delivery, None)
 
 
-def said(found: FoundMessage) -> str | None:
-    """The text of a message as the gateway keeps it."""
-    content = found.raw.get("message") or {}
-    extended = content.get("extendedTextMessage") or {}
-    text = content.get("conversation") or extended.get("text")
-    return text if isinstance(text, str) else None
+def said(found: FoundMessage) -> tuple[str, str] | None:
+    """Kind and text (or caption, or nothing) of a message as the gateway keeps it; None for a reaction and whatever else is no message."""
+    fact = translate({"event": "messages.upsert", "data": found.raw})[0]
+    return (fact.kind, fact.body) if isinstance(fact, MessageArrived) else None
+
+
+async def store(delivery: Delivery, fetched: FetchedMedia) -> MediaStored:
+    """Put a fetched file into our own store; raises NotFound once its conversation is deleted, PayloadTooLarge, Unavailable."""
+    async with delivery.unit() as uow:
+        key = await uow.data_key(stream_id(Conversation.KIND, delivery.payload["conversation_id"]))
+    content = fetched.content
+    blob = await delivery.kernel.media.put(delivery.tenant, content, key)
+    digest = sha256(content).hexdigest()
+    return MediaStored(delivery.payload["message_id"], blob, fetched.mime or sniff(content), len(content), digest)
+
+
+async def fetch_later(delivery: Delivery, reason: str) -> None:
+    """Another try after 5 s, 30 s, 3 and 18 minutes; after the last one the file is missing."""
+    if delivery.attempt < ATTEMPTS:
+        raise Retry(5.0 * 6 ** (delivery.attempt - 1), reason)
+    place = {"conversation": delivery.payload["conversation_id"], "message": delivery.payload["message_id"]}
+    await finish(delivery, partial(miss_media, reason=reason, **place))
+
+
+async def give_up(delivery: Delivery, code: str, reason: str) -> None:
+    """The message will not go out, for this reason."""
+    place = {"conversation": delivery.payload["conversation_id"], "message": delivery.payload["message_id"]}
+    await finish(delivery, partial(fail_message, code=code, reason=reason, **place))
 
 
 async def find_outbound(delivery: Delivery, message: int) -> Outbound | None:

@@ -42,8 +42,7 @@ async def record(
 ) -> None:
     """Add an entry (``member.signed_in``) to the subject's stream, saved with whatever else this unit of work does."""
     request = current_request()
-    address = request.address if request else None
-    agent = getattr(request, "agent", None)
+    address, agent = (request.address, request.agent) if request else (None, None)
     async with uow.append(trail(subject[0]), subject[1]) as entries:
         entries.record(AuditEntry(action, *subject, before, after, address, agent))
 

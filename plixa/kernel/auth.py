@@ -18,10 +18,13 @@ from msgspec import Struct
 
 from plixa.kernel.errors import Forbidden, PlixaError, Unauthenticated
 from plixa.kernel.recall import Recall
+from plixa.kernel.requests import caller_network, current_request
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SECRET = 40
 CHECKSUM = 6
+ACTORS = {"panel": "member", "api": "token", "staff": "staff"}
+"""What the log calls each kind of principal."""
 
 
 class Access(Enum):
@@ -138,15 +141,36 @@ class Gatekeeper:
 
 
 async def enforce_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The one guard of ``/v1``: what an operation does not declare is refused."""
+    """The one guard of ``/v1``: what an operation does not declare is refused, and what it throttles is counted."""
     access = handler.opt.get("access")
-    if access in (Access.PUBLIC, Access.GATEWAY):
-        return
-    principal = await connection.app.state.gatekeeper.principal(connection.headers.get("authorization"))
+    principal: Principal | None = None
+    if access not in (Access.PUBLIC, Access.GATEWAY):
+        principal = await identify(connection)
+        refuse = refusal(principal, access, handler)
+        if refuse is not None:
+            raise refuse
+    throttle = handler.opt.get("throttle")
+    if throttle is not None:
+        state = connection.app.state
+        limit = state.settings.throttles[throttle]
+        await state.throttler.count(throttle, limit, counted_together(limit.per, principal))
+
+
+async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """The caller, who from now on is known to the operation and to the log lines of the request."""
+    principal: Principal = await connection.app.state.gatekeeper.principal(connection.headers.get("authorization"))
     connection.scope["state"]["principal"] = principal
-    refuse = refusal(principal, access, handler)
-    if refuse is not None:
-        raise refuse
+    request = current_request()
+    if request is not None:
+        request.tenant, request.actor = principal.tenant, f"{ACTORS[principal.kind]}/{principal.user_id}"
+    return principal
+
+
+def counted_together(per: str, principal: Principal | None) -> str:
+    """Whose tries share a throttle: those of an address, of a tenant, or of a user, whose account it is."""
+    if per == "ip" or principal is None:
+        return caller_network()
+    return str(principal.tenant if per == "tenant" else principal.user_id)
 
 
 def refusal(principal: Principal, access: Access | None, handler: BaseRouteHandler) -> PlixaError | None:

@@ -5,7 +5,7 @@ runs again from its start. A handler's ``uow`` is closed when it returns.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPMethod
 from typing import Any, TypeVar, cast
@@ -18,15 +18,17 @@ from litestar import patch as litestar_patch
 from litestar import post as litestar_post
 from litestar import put as litestar_put
 from litestar.connection import ASGIConnection
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.handlers.base import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from plixa.kernel.auth import Access, Principal
+from plixa.kernel.auth import ACTORS, Access, Principal
 from plixa.kernel.event_store import Actor
 from plixa.kernel.idempotency import Answer, IdempotencyKey, read_key
 from plixa.kernel.metrics import COMMANDS
 from plixa.kernel.requests import current_request_id
+from plixa.kernel.settings import Throttle
 from plixa.kernel.uow import Kernel, UnitOfWork, perform
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
@@ -38,11 +40,10 @@ Machinery = NamedDependency[Kernel]
 
 JSON = "application/json"
 BOUNDARY = re.compile(r'^multipart/.*;\s*boundary="?([^";]+)', re.IGNORECASE)
-ACTORS = {"panel": "member", "api": "token", "staff": "staff"}
 
 
 class Undeclared(Exception):
-    """An operation under ``/v1`` does not say who may call it; the start is refused."""
+    """An operation under ``/v1`` does not say who may call it, or how often; the start is refused."""
 
 
 def provide_kernel(request: Request[Any, Any, Any]) -> Kernel:
@@ -142,7 +143,7 @@ async def answer(uow: UnitOfWork, status: int, handler: Callable[[], Awaitable[A
 
 def _route(litestar_route: Callable[..., Any], method: HTTPMethod, default_status: int) -> Callable[..., Callable[[H], Any]]:
     def declare(path: str | None = None, *, access: Access, status_code: int | None = None, **options: Any) -> Callable[[H], Any]:
-        """``ability=`` names what an API token needs, ``feature=`` what the plan must include."""
+        """``ability=`` names what an API token needs, ``feature=`` what the plan must include, ``throttle=`` a limit of the settings."""
         status = status_code or default_status
         wrap = reading if method is HTTPMethod.GET else committing(status)
 
@@ -162,8 +163,24 @@ delete = _route(litestar_delete, HTTPMethod.DELETE, 204)
 
 
 def refuse_undeclared(app: Litestar) -> None:
-    """Stop the start when an operation under ``/v1`` does not declare its access."""
+    """Stop the start when an operation under ``/v1`` does not declare its access, or names a throttle that cannot be counted."""
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) and route.path.startswith("/v1") else ():
-            if "OPTIONS" not in handler.http_methods and not isinstance(handler.opt.get("access"), Access):
-                raise Undeclared(f"{sorted(handler.http_methods)} {route.path} does not declare who may call it.")
+            fault = None if "OPTIONS" in handler.http_methods else undeclared(handler, app.state)
+            if fault is not None:
+                raise Undeclared(f"{sorted(handler.http_methods)} {route.path} {fault}")
+
+
+def undeclared(handler: BaseRouteHandler, state: State) -> str | None:
+    """What an operation's declaration lacks, or None."""
+    access, name = handler.opt.get("access"), handler.opt.get("throttle")
+    if not isinstance(access, Access):
+        return "does not declare who may call it."
+    if name is None:
+        return None
+    throttles: Mapping[str, Throttle] = state.settings.throttles
+    if name not in throttles:
+        return f"names a throttle that is not in the settings: {name}."
+    if access in (Access.PUBLIC, Access.GATEWAY) and throttles[name].per != "ip":
+        return f"is called by strangers, whom {name} could only count per ip."
+    return None

@@ -15,8 +15,10 @@ from msgspec import Struct
 from plixa.kernel.errors import Conflict, Invalid
 
 LONGEST = 255
-FIND = """SELECT fingerprint, status, answer FROM idempotency_key
-WHERE tenant_id = $1 AND scope = $2 AND key_hash = $3 AND created_at > now() - interval '24 hours'"""
+KEPT = "24 hours"
+FIND = f"""SELECT fingerprint, status, answer FROM idempotency_key
+WHERE tenant_id = $1 AND scope = $2 AND key_hash = $3 AND created_at > now() - interval '{KEPT}'"""  # noqa: S608
+PRUNE = f"DELETE FROM idempotency_key WHERE created_at < now() - interval '{KEPT}'"  # noqa: S608
 SAVE = """INSERT INTO idempotency_key (tenant_id, scope, key_hash, fingerprint, status, answer)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (tenant_id, scope, key_hash) DO UPDATE

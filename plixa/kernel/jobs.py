@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from plixa.kernel.assembly import Machinery
 from plixa.kernel.delivery import DUE, Handler, deliver
 from plixa.kernel.errors import Unavailable
+from plixa.kernel.idempotency import PRUNE
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import Kernel
 
@@ -27,12 +28,11 @@ POLL_SECONDS = 1.0
 LEADER = 7_402_912
 """The advisory lock of the one scheduler that leads."""
 PRUNING = {
-    "DELETE FROM idempotency_key WHERE created_at < now() - make_interval(hours => $1)": "idempotency_hours",
     "DELETE FROM outbox WHERE state = 'done' AND done_at < now() - make_interval(days => $1)": "outbox_days",
     "DELETE FROM webhook_seen WHERE received_at < now() - make_interval(days => $1)": "webhook_days",
     "DELETE FROM parked_update WHERE received_at < now() - make_interval(days => $1)": "webhook_days",
 }
-"""What is no history, and the setting that says how long it is kept."""
+"""What is no history, and the setting that says how long it is kept. Idempotency keys have a time of their own."""
 
 
 def declare(broker: dramatiq.Broker, kernel: Kernel, handlers: dict[str, Handler]) -> "dramatiq.Actor[..., None]":
@@ -87,6 +87,7 @@ async def lead(connection: "asyncpg.Connection[Any]", settings: Settings) -> Non
         return
     try:
         while True:
+            await connection.execute(PRUNE, timeout=600)
             for statement, setting in PRUNING.items():
                 await connection.execute(statement, getattr(settings.retention, setting), timeout=600)
             await asyncio.sleep(settings.schedules["prune"])

@@ -5,7 +5,7 @@ import os
 import re
 from contextvars import ContextVar
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from time import perf_counter
 from typing import Final
 
@@ -26,6 +26,7 @@ UNKNOWN: Final = "unknown"
 
 _GIVEN_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NO_ROUTE: Final = "(none)"
+_LONGEST_AGENT: Final = 255
 
 access = logging.getLogger("plixa.access")
 
@@ -37,6 +38,8 @@ class CurrentRequest(msgspec.Struct):
     address: str
     tenant: int | None = None
     actor: str | None = None
+    agent: str | None = None
+    """The caller's ``User-Agent``, its first 255 characters, for the audit trail."""
 
 
 _current: ContextVar[CurrentRequest | None] = ContextVar("current_request", default=None)
@@ -53,6 +56,16 @@ def current_request_id() -> str:
     return request.id if request is not None else ""
 
 
+def caller_network() -> str:
+    """Whose tries count together: an IPv4 address, or the /64 of an IPv6 one."""
+    request = _current.get()
+    address = _parsed(request.address) if request is not None else None
+    if address is None:  # a socket file has no address
+        return UNKNOWN
+    mapped = address if isinstance(address, IPv4Address) else address.ipv4_mapped
+    return str(mapped or ip_network((int(address), 64), strict=False))
+
+
 def watch_requests(app: Litestar, trusted: tuple[Network, ...] = ()) -> Litestar:
     """Puts the watch around everything Litestar answers, its own 404s and 405s too.
 
@@ -63,7 +76,7 @@ def watch_requests(app: Litestar, trusted: tuple[Network, ...] = ()) -> Litestar
 
 
 class RequestWatch:
-    """ASGI middleware; nothing of a body, a query or a header but the request id is ever kept."""
+    """ASGI middleware; nothing of a body, a query or a header is ever logged but the request id."""
 
     __slots__ = ("app", "trusted")
 
@@ -99,15 +112,18 @@ class RequestWatch:
             _current.reset(token)
 
     def _identify(self, scope: Scope) -> CurrentRequest:
-        given = forwarded = b""
+        given = forwarded = agent = b""
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 given = value
             elif name == b"x-forwarded-for":
                 forwarded = forwarded + b"," + value if forwarded else value
+            elif name == b"user-agent":
+                agent = value
         peer = scope["client"][0] if scope.get("client") else UNKNOWN  # type: ignore[index]
         address = client_address(peer, forwarded.decode("latin-1"), self.trusted) if self.trusted else peer
-        return CurrentRequest(given.decode() if _GIVEN_ID.fullmatch(given) else os.urandom(12).hex(), address)
+        number = given.decode() if _GIVEN_ID.fullmatch(given) else os.urandom(12).hex()
+        return CurrentRequest(number, address, agent=agent.decode("latin-1")[:_LONGEST_AGENT] or None)
 
 
 def client_address(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> str:

@@ -6,6 +6,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -34,24 +35,10 @@ VARIABLES = {
     "PLIXA_SECRET_KEY": "secret_keys",
     "PLIXA_EVOLUTION_URL": "evolution_url",
     "PLIXA_EVOLUTION_API_KEY": "evolution_api_key",
-    "PLIXA_STRIPE_API_KEY": "stripe_api_key",
-    "PLIXA_STRIPE_WEBHOOK_SECRET": "stripe_webhook_secret",
-    "PLIXA_STRIPE_API_BASE": "stripe_api_base",
-    "PLIXA_RESEND_API_KEY": "resend_api_key",
-    "PLIXA_RESEND_API_BASE": "resend_api_base",
-    "PLIXA_SMTP_URL": "smtp_url",
-    "PLIXA_AI_BASE_URL": "ai_base_url",
-    "PLIXA_AI_API_KEY": "ai_api_key",
-    "PLIXA_AI_MODEL": "ai_model",
-    "PLIXA_GOOGLE_CLIENT_ID": "google_client_id",
-    "PLIXA_GOOGLE_CLIENT_SECRET": "google_client_secret",
-    "PLIXA_GOOGLE_API_BASE": "google_api_base",
-    "PLIXA_GOOGLE_OAUTH_BASE": "google_oauth_base",
     "PLIXA_MEDIA_URL": "media_url",
-    "PLIXA_ALLOW_PRIVATE_WEBHOOKS": "allow_private_webhooks",
+    "PLIXA_TRUSTED_PROXIES": "proxies",
 }
 """Every variable of the environment, and the field it sets."""
-STRIPE_PRICE = re.compile(r"PLIXA_STRIPE_PRICE_([A-Z]+_[A-Z]+)")
 OTHERS = re.compile(r"PLIXA_(TEST|BENCH)_\w+")
 """Read by the tests and the bench, not by Plixa."""
 
@@ -60,23 +47,12 @@ ADDRESSES = {
     "database_url": ("postgresql",),
     "redis_url": ("redis", "rediss", "unix"),
     "evolution_url": ("http", "https"),
-    "stripe_api_base": ("http", "https"),
-    "resend_api_base": ("http", "https"),
-    "smtp_url": ("smtp", "smtps"),
-    "ai_base_url": ("http", "https"),
-    "google_api_base": ("http", "https"),
-    "google_oauth_base": ("http", "https"),
     "media_url": ("file", "s3"),
 }
 """The schemes each address may have."""
 
-TOGETHER = (
-    ("evolution_url", "evolution_api_key"),
-    ("stripe_api_key", "stripe_webhook_secret"),
-    ("ai_base_url", "ai_model"),
-    ("google_client_id", "google_client_secret"),
-)
-"""Neither half is of use alone; a webhook secret forgotten would let anybody pay for anybody."""
+TOGETHER = (("evolution_url", "evolution_api_key"),)
+"""Neither half is of use alone."""
 
 
 class SettingsError(Exception):
@@ -116,7 +92,6 @@ class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long what is not history is kept."""
 
-    idempotency_hours: Positive
     webhook_days: Positive
     outbox_days: Positive
 
@@ -137,22 +112,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     redis_url: str | None = None
     evolution_url: str | None = None
     evolution_api_key: str | None = None
-    stripe_api_key: str | None = None
-    stripe_webhook_secret: str | None = None
-    stripe_api_base: str = "https://api.stripe.com"
-    stripe_prices: dict[str, str]
-    resend_api_key: str | None = None
-    resend_api_base: str = "https://api.resend.com"
-    smtp_url: str | None = None
-    ai_base_url: str | None = None
-    ai_api_key: str | None = None
-    ai_model: str | None = None
-    google_client_id: str | None = None
-    google_client_secret: str | None = None
-    google_api_base: str = "https://www.googleapis.com"
-    google_oauth_base: str = "https://oauth2.googleapis.com"
     media_url: str
-    allow_private_webhooks: bool = False
+    proxies: str = ""
+    """Networks, with commas between them, whose ``X-Forwarded-For`` is believed."""
     argon2: Passwords
     gateway: Gateway
     retention: Retention
@@ -165,6 +127,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         """Without the secrets: settings end up in logs and tracebacks."""
         return f"Settings(environment={self.environment!r}, home={str(self.home)!r}, public_url={self.public_url!r})"
+
+    @property
+    def trusted_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of ``proxies``; a ValueError for what is none."""
+        return tuple(ip_network(part.strip()) for part in self.proxies.split(",") if part.strip())
 
     @property
     def sandbox_port(self) -> int:
@@ -189,7 +156,6 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     _refuse_unknown(given)
     values = _read_file()
     values |= {field: given[name] for name, field in VARIABLES.items() if name in given}
-    values["stripe_prices"] |= {match[1].lower(): value for name, value in given.items() if (match := STRIPE_PRICE.fullmatch(name))}
     _complete(values, given)
     return _decode(values)
 
@@ -202,7 +168,7 @@ def derive(key: bytes, purpose: str) -> bytes:
 def _refuse_unknown(given: Mapping[str, str]) -> None:
     """A misspelt variable would silently leave its default in force."""
     for name in given:
-        if name in VARIABLES or STRIPE_PRICE.fullmatch(name) or OTHERS.fullmatch(name):
+        if name in VARIABLES or OTHERS.fullmatch(name):
             continue
         near = difflib.get_close_matches(name, VARIABLES, n=1)
         raise SettingsError(f"{name} is not a setting of Plixa" + (f"; did you mean {near[0]}?" if near else "."))
@@ -219,7 +185,7 @@ def _read_file() -> dict[str, Any]:
     fields: dict[str, Any] = tables.pop("server", {}) | tables.pop("billing", {}) | tables
     if "passwords" in fields:
         fields["argon2"] = fields.pop("passwords")
-    return {"stripe_prices": {}} | fields
+    return fields
 
 
 def _complete(values: dict[str, Any], given: Mapping[str, str]) -> None:
@@ -306,8 +272,10 @@ def _check(settings: Settings) -> None:
         if len(absent) == 1:
             [other] = set(pair) - set(absent)
             raise SettingsError(f"{_name(absent[0])} must be set too when {_name(other)} is.")
-    if settings.resend_api_key and settings.smtp_url:
-        raise SettingsError("PLIXA_SMTP_URL and PLIXA_RESEND_API_KEY are both set: choose one way to send mail.")
+    try:
+        _ = settings.trusted_proxies
+    except ValueError:
+        raise SettingsError("PLIXA_TRUSTED_PROXIES must be networks such as 10.0.0.0/8, with commas between them.") from None
     if settings.default_plan not in settings.plans:
         raise SettingsError(f"default_plan in {FILE} names no plan: {settings.default_plan}.")
     if settings.environment == "production":
@@ -331,7 +299,5 @@ def _check_address(field: str, address: str | None, schemes: tuple[str, ...]) ->
 def _check_production(settings: Settings) -> None:
     if not settings.public_url.startswith("https:"):
         raise SettingsError("PLIXA_PUBLIC_URL must start with https: in production.")
-    if settings.allow_private_webhooks:
-        raise SettingsError("PLIXA_ALLOW_PRIVATE_WEBHOOKS must be off in production: webhooks could reach your own network.")
     if settings.argon2.memory_kib * settings.argon2.time_cost < 19456 * 2:
         raise SettingsError(f"passwords.memory_kib in {FILE} is too cheap for production: use at least 19456 with time_cost 2.")

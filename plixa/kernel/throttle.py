@@ -4,11 +4,9 @@ import hashlib
 import logging
 import math
 import time
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-import msgspec
 import redis.asyncio
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -19,6 +17,7 @@ from redis.backoff import NoBackoff
 
 from plixa.kernel import metrics
 from plixa.kernel.errors import RateLimited
+from plixa.kernel.settings import Throttle
 
 log = logging.getLogger("plixa.throttle")
 
@@ -26,24 +25,6 @@ BLIND_SECONDS: Final = 2.0
 """How long Redis is left alone after it failed to answer."""
 
 _CONNECTIONS: Final = 16
-
-
-class By(StrEnum):
-    """Whose tries are counted together."""
-
-    ADDRESS = "address"
-    ACTOR = "actor"
-    TENANT = "tenant"
-
-
-class Throttle(msgspec.Struct, frozen=True):
-    """An operation's limit: ``throttle=Throttle("10/minute", by=By.TENANT)``; several: ``"5/minute;20/hour"``."""
-
-    limit: str
-    by: By = By.ADDRESS
-
-    def __post_init__(self) -> None:
-        _items(self.limit)
 
 
 class Throttler:
@@ -73,6 +54,10 @@ class Throttler:
         self._shared = MovingWindowRateLimiter(storage)
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._blind_until = 0.0
+
+    async def count(self, name: str, throttle: Throttle, who: str) -> None:
+        """Counts one try of ``who`` against a throttle of the settings; raises ``RateLimited``."""
+        await self.hit(f"{name}:{who}", f"{throttle.limit}/{throttle.seconds} second")
 
     async def hit(self, key: str, limit: str) -> None:
         """Counts one try of ``key`` (``login:address:203.0.113.7``); raises ``RateLimited`` when it is one too many."""

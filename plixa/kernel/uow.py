@@ -93,6 +93,7 @@ class UnitOfWork(Circumstances):
         self._pieces: list[Piece] = []
         self._erased: list[UUID] = []
         self._outbox = Outbox()
+        self._after: list[Callable[[], None]] = []
 
     # reading ------------------------------------------------------------------------------------------------------
 
@@ -264,6 +265,7 @@ class UnitOfWork(Circumstances):
         """Save everything and end the transaction. Nothing is acknowledged before this returns."""
         outbox = self._outbox.piece(self.tenant)
         if not self.begun and not self._pieces and outbox is None:
+            self._tell_committed()
             return
         connection = await self.begin()
         pieces = [
@@ -282,7 +284,17 @@ class UnitOfWork(Circumstances):
         await self._append(connection, facts)
         if facts or outbox is not None:
             self.kernel.waker.wake(self.tenant)
+        self._tell_committed()
         self._reset()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call it once everything is saved; never if this attempt is undone."""
+        self._after.append(call)
+
+    def _tell_committed(self) -> None:
+        after, self._after = self._after, []
+        for call in after:
+            call()
 
     async def _append(self, connection: "asyncpg.Connection[Any]", facts: list[Recorded]) -> None:
         """Append and commit. The position comes back as a notice: the script answers nothing else."""

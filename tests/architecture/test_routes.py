@@ -11,7 +11,8 @@ from litestar.routes import HTTPRoute
 
 from plixa.kernel.auth import Access
 from plixa.kernel.database import APP_ROLE, SYSTEM_ROLE
-from plixa.kernel.http import Undeclared, refuse_undeclared
+from plixa.kernel.http import Undeclared, get, refuse_undeclared
+from plixa.kernel.settings import Settings
 
 TABLES = """SELECT c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity AS is_guarded,
     (SELECT array_agg(a.attname ORDER BY k.place) FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(number, place)
@@ -60,6 +61,24 @@ def test_one_that_does_not_stops_the_start() -> None:
 
     app = Litestar([Router("/v1", route_handlers=[Forgetful])], openapi_config=None)
     with pytest.raises(Undeclared, match="/v1/secrets"):
+        refuse_undeclared(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "fault"),
+    [
+        ("send_mesage", Access.MEMBER, "not in the settings: send_mesage"),
+        ("send_message", Access.PUBLIC, "send_message could only count per ip"),
+    ],
+)
+def test_a_throttle_that_cannot_be_counted_stops_the_start(name: str, who: Access, fault: str, settings: Settings) -> None:
+    @get("/things", access=who, throttle=name)
+    async def index() -> str:
+        return "all of them"
+
+    app = Litestar([Router("/v1", route_handlers=[index])], openapi_config=None)
+    app.state.settings = settings
+    with pytest.raises(Undeclared, match=fault):
         refuse_undeclared(app)
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.chaos
 
 SOON = 35.0
 """Seconds from a kill to the next attempt, at most."""
-HELD = 16
+HELD = 8
 AT_ONCE = """UPDATE outbox SET due_at = now(), lease_until = NULL, queued_until = NULL
 WHERE tenant_id = $1 AND kind = $2 AND state IN ('waiting', 'running') AND (lease_until IS NULL OR $3)"""
 STATES = "SELECT kind, key, state, attempts, error FROM outbox WHERE tenant_id = $1 AND kind LIKE 'chaos.%' ORDER BY id"

@@ -27,9 +27,9 @@ async def test_entries_of_one_commit_keep_their_order_and_their_streams(kernel: 
     found = await entries(kernel, tenant)
     assert [(entry.action, entry.subject, entry.subject_id, fact.version) for fact, entry in found] == [
         ("step.0", "label", 1, 1),
-        ("step.3", "label", 1, 2),
         ("step.1", "label", 2, 1),
         ("step.2", "sector", 1, 1),
+        ("step.3", "label", 1, 2),
     ]
     assert (found[0][1].before, found[0][1].after) == ({"name": "before"}, {"name": "after"})
     assert len(await read_stream(kernel, tenant, stream_id("audit/label", 1))) == 2
@@ -83,6 +83,26 @@ async def test_nothing_is_kept_of_what_was_undone(client: httpx.AsyncClient, ker
     assert len(await entries(kernel, data["tenant"]["id"])) == 1
     tokens = "SELECT count(*) FROM access_token WHERE tenant_id = $1"
     assert await value(kernel, tokens, data["tenant"]["id"]) == 1
+
+
+async def test_what_follows_a_commit_does_so_once_and_never_without_it(kernel: Kernel) -> None:
+    done: list[str] = []
+
+    async def command(uow: UnitOfWork) -> None:
+        uow.after_commit(lambda: done.append("saved"))
+        await record(uow, "label.renamed", ("label", 1))
+        assert done == []
+
+    async def refused(uow: UnitOfWork) -> None:
+        await command(uow)
+        raise InvalidCredentials
+
+    tenant = await new_log(kernel)
+    with pytest.raises(InvalidCredentials):
+        await commit(kernel, tenant, refused)
+    assert done == []
+    await commit(kernel, tenant, command)
+    assert done == ["saved"]
 
 
 async def test_every_kind_of_subject_has_streams_of_its_own() -> None:

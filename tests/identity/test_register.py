@@ -116,9 +116,7 @@ async def test_a_wrong_field_is_named(client: httpx.AsyncClient, field: str, wro
     assert field in error["details"]
 
 
-@pytest.mark.parametrize(
-    "field", ["name", "email", "password", "password_confirmation", "company_name", "country_code"]
-)
+@pytest.mark.parametrize("field", ["name", "email", "password", "password_confirmation", "company_name", "country_code"])
 async def test_a_required_field_must_be_there(client: httpx.AsyncClient, field: str) -> None:
     body = lucia()
     del body[field]
@@ -146,9 +144,7 @@ async def test_a_taken_address_leaves_nothing_half_registered(client: httpx.Asyn
     assert await counts(kernel) == before
 
 
-async def test_of_parallel_registrations_with_one_address_exactly_one_wins(
-    client: httpx.AsyncClient, kernel: Kernel
-) -> None:
+async def test_of_parallel_registrations_with_one_address_exactly_one_wins(client: httpx.AsyncClient, kernel: Kernel) -> None:
     before = await counts(kernel)
     body = lucia()
     answers = await asyncio.gather(*(client.post("/v1/auth/register", json=body) for _ in range(12)))
@@ -166,9 +162,7 @@ async def test_forbidden_keys_change_nothing(client: httpx.AsyncClient, kernel: 
     same = {"name", "country_code", "timezone", "locale", "status", "agents_can_delete_conversations", "plan"}
     assert {key: data["tenant"][key] for key in same} == {key: first["tenant"][key] for key in same}
     assert data["user"]["role"] == "owner"
-    assert (
-        await value(kernel, "SELECT agent_restricted FROM tenant WHERE tenant_id = $1", data["tenant"]["id"]) is False
-    )
+    assert await value(kernel, "SELECT agent_restricted FROM tenant WHERE tenant_id = $1", data["tenant"]["id"]) is False
 
 
 async def test_only_hashes_of_secrets_are_stored(client: httpx.AsyncClient, kernel: Kernel) -> None:

@@ -102,9 +102,7 @@ async def test_every_try_leaves_one_entry_and_the_chain_holds(client: httpx.Asyn
     assert (verdict.fault, verdict.proven) == (None, 4)
 
 
-async def test_a_try_with_an_unknown_address_is_kept_in_the_platforms_log(
-    client: httpx.AsyncClient, kernel: Kernel
-) -> None:
+async def test_a_try_with_an_unknown_address_is_kept_in_the_platforms_log(client: httpx.AsyncClient, kernel: Kernel) -> None:
     before = len(await entries(kernel, PLATFORM))
     await sign_in(client, "typed.my.password.here@plixa.app")
     trail = await entries(kernel, PLATFORM)
@@ -134,12 +132,8 @@ async def test_a_hash_of_another_cost_is_renewed(client: httpx.AsyncClient, kern
     assert (await sign_in(client, data["user"]["email"])).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "garbage", ["", "garbage", "$argon2id$v=19$m=8,t=1,p=1$YQ$YQ", "$2b$12$abcdefghijklmnopqrstuv"]
-)
-async def test_a_garbage_hash_opens_nothing_and_breaks_nothing(
-    client: httpx.AsyncClient, kernel: Kernel, garbage: str
-) -> None:
+@pytest.mark.parametrize("garbage", ["", "garbage", "$argon2id$v=19$m=8,t=1,p=1$YQ$YQ", "$2b$12$abcdefghijklmnopqrstuv"])
+async def test_a_garbage_hash_opens_nothing_and_breaks_nothing(client: httpx.AsyncClient, kernel: Kernel, garbage: str) -> None:
     data = await registered(client)
     await set_hash(kernel, data, garbage)
     assert (await sign_in(client, data["user"]["email"])).status_code == 401
@@ -155,9 +149,7 @@ class TestThrottles:
         }
         return stricter(entrance, msgspec.structs.replace(settings, throttles=throttles))
 
-    async def test_an_account_is_tried_five_times_a_minute_from_wherever(
-        self, client: httpx.AsyncClient, strict: Litestar
-    ) -> None:
+    async def test_an_account_is_tried_five_times_a_minute_from_wherever(self, client: httpx.AsyncClient, strict: Litestar) -> None:
         email = (await registered(client))["user"]["email"]
         attempts = []
         for number in range(30):
@@ -174,9 +166,7 @@ class TestThrottles:
         [anywhere(), f"2001:db8:{secrets.token_hex(2)}:7::{{}}", f"::ffff:{anywhere()}"],
         ids=["an IPv4", "one network of IPv6", "an IPv4 written as IPv6"],
     )
-    async def test_an_address_tries_ten_times_a_minute_whoever_it_says_it_is(
-        self, strict: Litestar, address: str
-    ) -> None:
+    async def test_an_address_tries_ten_times_a_minute_whoever_it_says_it_is(self, strict: Litestar, address: str) -> None:
         answers = []
         for number in range(12):
             headers = {"X-Forwarded-For": f"10.0.0.{number}", "Forwarded": f"for=10.0.0.{number}"}
@@ -193,14 +183,10 @@ class TestThrottles:
                 await registered(client)
 
 
-async def sign_in(
-    client: httpx.AsyncClient, email: str, password: str = PASSWORD, headers: dict[str, str] | None = None
-) -> httpx.Response:
+async def sign_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD, headers: dict[str, str] | None = None) -> httpx.Response:
     return await client.post("/v1/auth/login", json={"email": email, "password": password}, headers=headers)
 
 
 async def set_hash(kernel: Kernel, data: dict[str, Any], password_hash: str) -> None:
     async with kernel.system.connection() as connection:
-        await connection.execute(
-            "UPDATE member SET password_hash = $2 WHERE id = $1", data["user"]["id"], password_hash
-        )
+        await connection.execute("UPDATE member SET password_hash = $2 WHERE id = $1", data["user"]["id"], password_hash)

@@ -46,9 +46,7 @@ async def test_parallel_sign_outs_leave_one_entry(client: httpx.AsyncClient, ker
     ]
 
 
-async def test_another_process_hears_of_a_revocation(
-    client: httpx.AsyncClient, kernel: Kernel, settings: Settings
-) -> None:
+async def test_another_process_hears_of_a_revocation(client: httpx.AsyncClient, kernel: Kernel, settings: Settings) -> None:
     data = await registered(client)
     await client.post("/v1/auth/logout", headers=bearer(data["token"]))
     number, _, secret = data["token"].partition("|")
@@ -63,9 +61,7 @@ async def test_an_expired_token_opens_nothing(client: httpx.AsyncClient, kernel:
     assert await value(kernel, "SELECT last_used_at FROM access_token WHERE id = $1", number) is None
 
 
-async def test_a_panel_token_slides_thirty_days_at_most_once_a_minute(
-    client: httpx.AsyncClient, app: Litestar, kernel: Kernel
-) -> None:
+async def test_a_panel_token_slides_thirty_days_at_most_once_a_minute(client: httpx.AsyncClient, app: Litestar, kernel: Kernel) -> None:
     data = await registered(client)
     await change(kernel, data, "expires_at = now() + interval '1 hour', last_used_at = now() - interval '59 seconds'")
     seen = "SELECT (expires_at, last_used_at)::text FROM access_token WHERE tenant_id = $1"
@@ -132,9 +128,7 @@ async def test_a_typo_is_refused_without_asking_the_database() -> None:
         await gatekeeper.principal(f"Bearer 1|{secret[:-1]}{'A' if secret[-1] != 'A' else 'B'}")
 
 
-async def test_a_principal_has_what_the_plan_includes(
-    client: httpx.AsyncClient, kernel: Kernel, settings: Settings
-) -> None:
+async def test_a_principal_has_what_the_plan_includes(client: httpx.AsyncClient, kernel: Kernel, settings: Settings) -> None:
     data = await registered(client)
     number, _, secret = data["token"].partition("|")
     async with kernel.system.connection() as connection:

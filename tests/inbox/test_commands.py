@@ -292,6 +292,15 @@ class TestAgents:
         assert {change.event for change in seen} <= {"ConversationHidden", "PhoneInstanceUpdated"}
         assert b"canary" not in b"".join(change.data for change in seen)
 
+    async def test_what_was_never_in_view_is_not_said_to_be_hidden(self, desk: Desk, number: int, ana: Member) -> None:
+        for member in (desk.workspace.owner.id, ana.id, desk.workspace.owner.id):
+            await desk.do("PATCH", f"/{number}", json={"assigned_user_id": member})
+        tenant, log = desk.workspace.tenant, await desk.log()
+        for member, times in ((ana.id, 2), (ana.id + desk.workspace.owner.id, 1)):
+            agent = Principal(kind="panel", token_id=1, tenant=tenant, user_id=member, name="Ana", role="agent", restricted=True)
+            seen = await render(desk.workspace.kernel, agent, log)
+            assert [change.event for change in seen].count("ConversationHidden") == times
+
     async def test_deleting_is_the_owners_unless_she_allows_it(self, desk: Desk, number: int, ana: Member) -> None:
         assert (await desk.call("DELETE", f"/{number}", ana)).status_code == 403
         assert (await desk.call("POST", "/bulk", ana, json={"action": "delete", "ids": [number]})).status_code == 403

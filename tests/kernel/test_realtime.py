@@ -168,7 +168,7 @@ class TestSilence:
         waiting = [asyncio.create_task(until(one, b"second")) for one in streams]
         await library.write(1, "second")
         await asyncio.gather(*waiting)
-        assert feed.kernel.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert feed.kernel.database.usage()[0] == 0
         for one in streams:
             await one.aclose()
 

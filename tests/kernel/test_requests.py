@@ -24,12 +24,12 @@ TOKEN = "7|plxp_" + "a1B2" * 11  # the shape of a panel token
 
 
 @get("/things/{thing:int}")
-async def show(thing: FromPath[int], request: Request[Any, Any, Any]) -> Data[dict[str, str]]:
+async def show(thing: FromPath[int], request: Request[Any, Any, Any]) -> Data[dict[str, str | None]]:
     current = current_request()
     assert current is not None
     current.tenant, current.actor = thing, "member/5"
     logging.getLogger("plixa.test").info("seen %s", request.headers.get("authorization"))
-    return Data({"address": current.address, "id": current.id})
+    return Data({"address": current.address, "id": current.id, "agent": current.agent})
 
 
 @get("/broken")
@@ -130,6 +130,12 @@ async def test_forwarding_headers_of_strangers_change_nothing(client: AsyncClien
     for name in ("x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host"):
         answer = await client.get("/things/1", headers={name: "198.51.100.7"})
         assert answer.json()["data"]["address"] == "203.0.113.1"
+
+
+@pytest.mark.parametrize(("given", "kept"), [("Mozilla/5.0", "Mozilla/5.0"), ("é" * 300, "é" * 255), ("", None)])
+async def test_the_callers_program_is_known_by_its_first_255_characters(client: AsyncClient, given: str, kept: str | None) -> None:
+    answer = await client.get("/things/1", headers=[(b"user-agent", given.encode("latin-1"))])
+    assert answer.json()["data"]["agent"] == kept
 
 
 async def test_our_own_proxy_is_believed(app: Litestar) -> None:

@@ -1,6 +1,7 @@
 """Settings: the file's defaults, the environment over them, and one sentence when something is wrong."""
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,8 @@ def test_the_plans_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    settings = load(tmp_path, PLIXA_PORT="9001", PLIXA_WEB_WORKERS="3", PLIXA_ALLOW_PRIVATE_WEBHOOKS="1")
-    assert (settings.port, settings.web_workers, settings.allow_private_webhooks) == (9001, 3, True)
+    settings = load(tmp_path, PLIXA_PORT="9001", PLIXA_WEB_WORKERS="3")
+    assert (settings.port, settings.web_workers) == (9001, 3)
     assert settings.public_url == "http://127.0.0.1:9001"
 
 
@@ -86,7 +87,7 @@ def test_several_keys_are_kept_newest_first(tmp_path: Path) -> None:
 
 
 def test_secrets_never_show_in_a_log(tmp_path: Path) -> None:
-    settings = load(tmp_path, PLIXA_SECRET_KEY=KEY, PLIXA_RESEND_API_KEY="re_canary")
+    settings = load(tmp_path, PLIXA_SECRET_KEY=KEY, PLIXA_EVOLUTION_URL="http://wa", PLIXA_EVOLUTION_API_KEY="canary")
     assert "canary" not in repr(settings)
     assert "secret_keys" not in repr(settings)
 
@@ -96,9 +97,10 @@ def test_addresses_of_other_dialects_are_understood(tmp_path: Path) -> None:
     assert (settings.database_url, settings.redis_url) == ("postgresql://me@db/plixa", "redis://cache:6379/2")
 
 
-def test_prices_come_from_variables_of_their_own(tmp_path: Path) -> None:
-    settings = load(tmp_path, PLIXA_STRIPE_PRICE_BUSINESS_MONTHLY="price_1")
-    assert settings.stripe_prices == {"business_monthly": "price_1"}
+def test_no_proxy_is_trusted_but_those_that_are_named(tmp_path: Path) -> None:
+    assert load(tmp_path).trusted_proxies == ()
+    named = load(tmp_path, PLIXA_TRUSTED_PROXIES="10.0.0.0/8, fd00::/8,192.0.2.1").trusted_proxies
+    assert named == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.1/32"))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,8 @@ def test_prices_come_from_variables_of_their_own(tmp_path: Path) -> None:
         {"PLIXA_PORT": "0"},
         {"PLIXA_PORT": "70000"},
         {"PLIXA_WEB_WORKERS": "0"},
-        {"PLIXA_ALLOW_PRIVATE_WEBHOOKS": "perhaps"},
+        {"PLIXA_TRUSTED_PROXIES": "perhaps"},
+        {"PLIXA_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1/8"},
         {"PLIXA_ENVIRONMENT": "staging"},
         {"PLIXA_DATABASE_URL": "mysql://db/plixa"},
         {"PLIXA_REDIS_URL": "http://cache"},
@@ -131,10 +134,6 @@ def test_a_gateway_needs_its_key(tmp_path: Path) -> None:
     assert "PLIXA_EVOLUTION_API_KEY" in refusal(tmp_path, {"PLIXA_EVOLUTION_URL": "https://wa.example.com"})
 
 
-def test_a_payment_key_needs_its_webhook_secret(tmp_path: Path) -> None:
-    assert "PLIXA_STRIPE_WEBHOOK_SECRET" in refusal(tmp_path, {"PLIXA_STRIPE_API_KEY": "sk_test_1"})
-
-
 def test_a_misspelt_variable_is_refused_with_a_guess(tmp_path: Path) -> None:
     sentence = refusal(tmp_path, {"PLIXA_DATABSE_URL": "postgresql://db/plixa"})
     assert sentence == "PLIXA_DATABSE_URL is not a setting of Plixa; did you mean PLIXA_DATABASE_URL?"
@@ -150,10 +149,6 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     ("environ", "named"),
     [
         ({}, "PLIXA_PUBLIC_URL"),
-        (
-            {"PLIXA_PUBLIC_URL": "https://x.example", "PLIXA_ALLOW_PRIVATE_WEBHOOKS": "1"},
-            "PLIXA_ALLOW_PRIVATE_WEBHOOKS",
-        ),
         ({"PLIXA_PUBLIC_URL": "https://x.example", "PLIXA_DATABASE_URL": "postgresql://db/p"}, "PLIXA_SECRET_KEY"),
     ],
 )

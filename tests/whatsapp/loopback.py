@@ -156,9 +156,7 @@ def sandbox(home: Path, timing: Timing = AT_ONCE, version: Version = "2.3.7") ->
 
 
 @contextmanager
-def running(
-    home: Path, receiver: Receiver, receiver_url: str, timing: Timing = AT_ONCE, version: Version = "2.3.7"
-) -> Iterator[Sandbox]:
+def running(home: Path, receiver: Receiver, receiver_url: str, timing: Timing = AT_ONCE, version: Version = "2.3.7") -> Iterator[Sandbox]:
     """A sandbox whose receiver outlives it."""
     with serving(create_sandbox(home, KEY, timing=timing, version=version, seed=7)) as url:
         yield Sandbox(url, receiver, receiver_url)

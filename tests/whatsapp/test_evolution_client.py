@@ -64,9 +64,7 @@ def text(body: str = "Oi", **more: Any) -> SendText:
 def heard(server: Sandbox, **deed: Any) -> MessageKey:
     """The key of something Ana sent."""
     said = say(server.url, KEY, phone=ANA, name="Ana", **deed)
-    return MessageKey(
-        said, server.receiver.wait("messages.upsert", lambda m: m["key"]["id"] == said)["key"]["remoteJid"]
-    )
+    return MessageKey(said, server.receiver.wait("messages.upsert", lambda m: m["key"]["id"] == said)["key"]["remoteJid"])
 
 
 def test_the_client_is_a_gateway() -> None:
@@ -85,9 +83,7 @@ def test_our_message_ids_look_like_the_web_clients() -> None:
 # Life of a number
 
 
-async def test_a_created_number_pairs_and_reports_to_its_webhook_with_our_token(
-    server: Sandbox, client: EvolutionGateway
-) -> None:
+async def test_a_created_number_pairs_and_reports_to_its_webhook_with_our_token(server: Sandbox, client: EvolutionGateway) -> None:
     created = await client.create_instance("plx_1", f"{server.receiver_url}/wh/1", "segredo", "5511900000000")
     assert len(created.token) == 40
     assert created.qr.state == "connecting"
@@ -140,9 +136,7 @@ async def test_a_webhook_set_again_is_the_one_that_counts(shop: Sandbox, client:
     assert (caught.path, caught.headers["x-plixa-token"]) == ("/new", "outro")
 
 
-async def test_a_name_with_a_space_and_an_accent_reaches_its_instance(
-    server: Sandbox, client: EvolutionGateway
-) -> None:
+async def test_a_name_with_a_space_and_an_accent_reaches_its_instance(server: Sandbox, client: EvolutionGateway) -> None:
     await client.create_instance("loja da Inês?", server.receiver_url, "segredo")
     server.receiver.wait("connection.update", lambda data: data["state"] == "open")
     assert await client.connection_state("loja da Inês?") == "open"
@@ -164,9 +158,7 @@ async def test_a_text_is_sent_with_its_quote(shop: Sandbox, client: EvolutionGat
 async def test_media_and_voice_arrive_byte_for_byte(shop: Sandbox, client: EvolutionGateway) -> None:
     picture, voice = samples.picture(), samples.voice()
     image = SendMedia(to=ANA, message_id=message_id(), kind="image", content=picture, mime="image/png", caption="Este")
-    paper = SendMedia(
-        to=ANA, message_id=message_id(), kind="document", content=b"%PDF-", mime="application/pdf", filename="a.pdf"
-    )
+    paper = SendMedia(to=ANA, message_id=message_id(), kind="document", content=b"%PDF-", mime="application/pdf", filename="a.pdf")
     note = SendVoice(to=ANA, message_id=message_id(), content=voice)
     sent = [await client.send_media("loja", image), await client.send_media("loja", paper)]
     sent.append(await client.send_voice("loja", note))
@@ -188,9 +180,7 @@ async def test_our_message_id_is_kept_from_2_4_on_and_ignored_before(tmp_path: P
             assert (await new.send_text("loja", message)).gateway_id == message.message_id
 
 
-async def test_an_address_that_is_refused_is_tried_once_in_its_other_form(
-    shop: Sandbox, client: EvolutionGateway
-) -> None:
+async def test_an_address_that_is_refused_is_tried_once_in_its_other_form(shop: Sandbox, client: EvolutionGateway) -> None:
     shop.control("absent", number="8400@lid")
     message = SendText(to="8400@lid", other_to=ANA_JID, text="Oi", message_id=message_id())
     assert (await client.send_text("loja", message)).jid == ANA_JID
@@ -226,9 +216,7 @@ async def test_a_null_answer_is_no_media(shop: Sandbox, client: EvolutionGateway
     assert await client.fetch_media("loja", MessageKey("any", ANA_JID)) is None
 
 
-async def test_messages_of_one_address_are_found_since_a_time_newest_first(
-    shop: Sandbox, client: EvolutionGateway
-) -> None:
+async def test_messages_of_one_address_are_found_since_a_time_newest_first(shop: Sandbox, client: EvolutionGateway) -> None:
     now = datetime.now(UTC)
     heard(shop, text="old", timestamp=int((now - timedelta(days=2)).timestamp()))
     sent = [(await client.send_text("loja", text(str(n)))).gateway_id for n in range(101)]

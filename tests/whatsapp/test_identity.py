@@ -53,9 +53,7 @@ def test_all_variants_of_a_number_share_one_canonical_form(number: str) -> None:
 
 @given(NUMBERS)
 def test_every_variant_has_the_same_set_of_variants(number: str) -> None:
-    assert {frozenset(phone_variants(variant)) for variant in phone_variants(number)} == {
-        frozenset(phone_variants(number))
-    }
+    assert {frozenset(phone_variants(variant)) for variant in phone_variants(number)} == {frozenset(phone_variants(number))}
 
 
 @given(st.text() | NUMBERS)

@@ -76,9 +76,7 @@ def test_an_instance_token_opens_only_its_own_instance(shop: Sandbox) -> None:
 
 
 def test_an_unknown_route_and_a_missing_property_answer_in_the_envelope(shop: Sandbox) -> None:
-    assert shop.call("PUT", "/instance/restart/loja").json()["response"]["message"] == [
-        "Cannot PUT /instance/restart/loja"
-    ]
+    assert shop.call("PUT", "/instance/restart/loja").json()["response"]["message"] == ["Cannot PUT /instance/restart/loja"]
     missing = shop.call("POST", "/message/sendText/loja", {"number": "1"})
     assert missing.status_code == 400
     assert missing.json()["response"]["message"] == [['instance requires property "text"']]

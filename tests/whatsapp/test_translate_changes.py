@@ -249,9 +249,9 @@ def test_an_empty_object_and_an_empty_list_are_ignored_aloud() -> None:
 def test_secrets_are_not_stored() -> None:
     webhook = webhooks.text() | {"extra": [{"Token": "a", "hash": {"apikey": "b"}, "kept": 1}], "jwt": "c"}
     stored = redact(webhook)
-    assert stored == {
-        name: value for name, value in webhook.items() if name not in ("apikey", "destination", "jwt")
-    } | {"extra": [{"kept": 1}]}
+    assert stored == {name: value for name, value in webhook.items() if name not in ("apikey", "destination", "jwt")} | {
+        "extra": [{"kept": 1}]
+    }
     assert webhook["apikey"] == "instance-token"
     assert translate(stored) == translate(webhook)
 

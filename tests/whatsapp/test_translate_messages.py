@@ -68,9 +68,7 @@ def test_the_time_is_read_from_every_encoding(timestamp: object) -> None:
     assert arrived(webhook).sent_at == datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "timestamp", [None, 0, -5, "soon", "²", "9" * 5000, 10**400, float("nan"), float("inf"), {}, True]
-)
+@pytest.mark.parametrize("timestamp", [None, 0, -5, "soon", "²", "9" * 5000, 10**400, float("nan"), float("inf"), {}, True])
 def test_a_message_without_usable_time_still_arrives(timestamp: object) -> None:
     webhook = webhooks.text()
     webhook["data"]["messageTimestamp"] = timestamp

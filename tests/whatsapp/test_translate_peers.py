@@ -48,9 +48,7 @@ def test_a_lid_chat_tells_what_its_version_knows(version: Version, expected: Pee
         ("2.4", PHONE_JID, PHONE, None),
     ],
 )
-def test_our_own_number_is_never_taken_for_the_customers(
-    version: Version, jid: str, phone: str | None, lid: str | None
-) -> None:
+def test_our_own_number_is_never_taken_for_the_customers(version: Version, jid: str, phone: str | None, lid: str | None) -> None:
     webhook = webhooks.text(Chat(lid="84000000000001", version=version), OURS)
     assert peer(webhook) == Peer(jid=jid, phone=phone, lid=lid)
 
@@ -182,9 +180,7 @@ def test_contacts_tell_names_one_by_one_or_in_a_list() -> None:
 
 def test_a_contact_that_binds_lid_and_phone_is_told_even_without_name() -> None:
     contact = {"remoteJid": LID, "remoteJidAlt": PHONE_JID, "pushName": ""}
-    assert translate(webhooks.envelope(ANA, "contacts.upsert", [contact])) == [
-        PeerNamed(peer=Peer(jid=LID, phone=PHONE, lid=LID))
-    ]
+    assert translate(webhooks.envelope(ANA, "contacts.upsert", [contact])) == [PeerNamed(peer=Peer(jid=LID, phone=PHONE, lid=LID))]
 
 
 def test_the_first_message_of_a_chat_and_its_contact_agree() -> None:

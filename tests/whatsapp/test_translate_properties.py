@@ -71,9 +71,7 @@ SCALARS = (
     | st.integers()
     | st.floats()
     | st.text(st.characters(exclude_categories=()), max_size=20)
-    | st.sampled_from(
-        ["REVOKE", "MESSAGE_EDIT", "READ", "DELETED", "5511987654321@s.whatsapp.net", "84@lid", "1@g.us", "open"]
-    )
+    | st.sampled_from(["REVOKE", "MESSAGE_EDIT", "READ", "DELETED", "5511987654321@s.whatsapp.net", "84@lid", "1@g.us", "open"])
 )
 JSON = st.recursive(
     SCALARS,
@@ -116,9 +114,7 @@ def test_any_object_at_all_is_answered_and_redacted(payload: dict[str, object]) 
 
 
 @given(DIRECT, st.booleans(), JSON, OBJECTS)
-def test_a_message_of_a_person_is_never_lost(
-    jid: str, from_me: bool, content: object, beside: dict[str, object]
-) -> None:
+def test_a_message_of_a_person_is_never_lost(jid: str, from_me: bool, content: object, beside: dict[str, object]) -> None:
     key = {"remoteJid": jid, "fromMe": from_me, "id": "3A01"}
     data = beside | {"key": key, "message": {"conversation": content} if isinstance(content, str) else content}
     (fact,) = translate({"event": "messages.upsert", "data": data, "sender": "5511930000000@s.whatsapp.net"})

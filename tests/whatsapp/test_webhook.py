@@ -10,7 +10,7 @@ from litestar.exceptions import NotAuthorizedException
 
 from plixa.identity.commands import Entrance
 from plixa.kernel.database import SYSTEM_ROLE, Database
-from plixa.kernel.errors import Conflict, Erased, Forbidden, Invalid, NotFound, StreamConflict, Unauthenticated
+from plixa.kernel.errors import Conflict, Forbidden, Invalid, NotFound, StreamConflict, Unauthenticated
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp.client import TOKEN_HEADER
 from plixa.whatsapp.commands import Delivered
@@ -130,7 +130,6 @@ class TestTroubleOfOurs:
             Invalid(),
             Conflict(),
             StreamConflict(),
-            Erased(),
             NotFound(),
             Forbidden(),
             Unauthenticated(),

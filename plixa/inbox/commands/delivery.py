@@ -1,21 +1,15 @@
 """What became of a message on its way out, and of a file on its way in."""
 
-from datetime import timedelta
-
 import msgspec
 from msgspec import Struct
 
 from plixa.inbox.commands.editing import edit_live
-from plixa.inbox.commands.ingest import GATEWAY, changes, look_up, open_parked, unpark
+from plixa.inbox.commands.ingest import GATEWAY, changes, expect_acknowledgement, look_up, open_parked, unpark
 from plixa.inbox.domain.events import Accepted, Failed, InDoubt, MediaMissing, MediaStored, Stalled
 from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.event_store import Event
-from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp import domain as gateway
-
-PATIENCE = timedelta(minutes=5)
-"""How long WhatsApp may take to acknowledge a message before it counts as stalled."""
 
 
 class Taken(Struct, frozen=True):
@@ -39,8 +33,7 @@ async def accept_message(uow: UnitOfWork, conversation: int, message: int, taken
         editor.record(Accepted(message, taken.gateway_id, taken.jid, taken.reconciled))
         for raw in known["parked"] or ():
             editor.record(changes(msgspec.json.decode(open_parked(uow, raw), type=gateway.Fact), message, uow.now, "out"))
-        place = {"conversation_id": conversation, "message_id": message}
-        uow.enqueue(Effect("inbox.check_stalled", str(message), place, uow.now + PATIENCE))
+        expect_acknowledgement(uow, conversation, message)
         if known["parked"]:
             await unpark(uow, editor, row.phone_instance_id, taken.gateway_id)
 
@@ -53,8 +46,12 @@ async def check_stalled(uow: UnitOfWork, conversation: int, message: int) -> Non
 
 
 async def fail_message(uow: UnitOfWork, conversation: int, message: int, code: str, reason: str) -> None:
-    """It will not go out."""
-    await record(uow, conversation, Failed(message, code, reason))
+    """It will not go out, unless its echo has shown meanwhile that it did."""
+    uow.actor = GATEWAY
+    async with edit_live(uow, conversation) as editor:
+        row = await find_message_row(uow, message)
+        if row is not None and row.gateway_id is None:
+            editor.record(Failed(message, code, reason))
 
 
 async def doubt_message(uow: UnitOfWork, conversation: int, message: int) -> None:

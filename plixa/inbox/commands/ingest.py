@@ -5,7 +5,7 @@ arrived yet is parked and applied when it does, so that any order of deliveries 
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -41,6 +41,8 @@ from plixa.whatsapp.commands.webhook import Delivered
 CUSTOMER = "customer"
 DEVICE = Actor("device")
 GATEWAY = Actor("gateway")
+PATIENCE = timedelta(minutes=5)
+"""How long WhatsApp may take to acknowledge a message before it counts as stalled."""
 SEEN = """INSERT INTO webhook_seen (tenant_id, instance_id, key, stream_id, payload) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tenant_id, instance_id, key) DO NOTHING"""
 KNOWN = f"""SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
@@ -132,6 +134,7 @@ async def add_message(
     message_id = await our_own(uow, editor, fact) if fact.from_me else None
     if message_id is not None:
         editor.record(Accepted(message_id, fact.gateway_id, fact.peer.jid))
+        expect_acknowledgement(uow, editor.state.number, message_id)
     else:
         message_id = int(known["number"])
         place = (message_id, delivered.instance_id, fact.gateway_id, content_of(fact), sent_at)
@@ -145,6 +148,12 @@ async def add_message(
     if known["parked"]:
         await unpark(uow, editor, delivered.instance_id, fact.gateway_id)
     store(uow, delivered, editor)
+
+
+def expect_acknowledgement(uow: UnitOfWork, conversation: int, message: int) -> None:
+    """The gateway took a message: see later whether WhatsApp did."""
+    place = {"conversation_id": conversation, "message_id": message}
+    uow.enqueue(Effect("inbox.check_stalled", str(message), place, uow.now + PATIENCE))
 
 
 async def our_own(uow: UnitOfWork, editor: Editor[Conversation], fact: gateway.MessageArrived) -> int | None:

@@ -1,16 +1,20 @@
 """What members write: text, notes, files and voice notes."""
 
 import secrets
+from contextlib import suppress
 from typing import Annotated, Literal
+from weakref import WeakKeyDictionary
 
 from msgspec import Meta, Struct
 
 from plixa.inbox.commands.editing import edit_visible
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Author, Content, Media, NoteAdded, Queued
+from plixa.inbox.queries.conversations import get_conversation
 from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.editor import Editor
-from plixa.kernel.errors import Invalid, NotFound, PayloadTooLarge
+from plixa.kernel.errors import Invalid, NotFound, PayloadTooLarge, Unavailable
+from plixa.kernel.event_store import stream_id
 from plixa.kernel.media import LARGEST, sniff
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
@@ -18,6 +22,8 @@ from plixa.whatsapp.queries import refuse_disconnected
 
 KINDS = {"image": "image", "video": "video", "audio": "audio"}
 """What a MIME type's first half makes a message; everything else is a document."""
+PUT: WeakKeyDictionary[UnitOfWork, str] = WeakKeyDictionary()
+"""The blob a unit of work has put: an attempt that repeats one which lost a race at its commit takes that."""
 
 
 class SendMessage(Struct, frozen=True):
@@ -64,10 +70,33 @@ async def send_media(uow: UnitOfWork, number: int, upload: Upload) -> int:
     kind = KINDS.get(mime.partition("/")[0], "document")
     if upload.voice and kind not in ("audio", "video"):
         raise Invalid.field("voice", "A voice note needs an audio file.")
-    async with edit_visible(uow, number) as editor:
-        blob = await uow.kernel.media.put(uow.tenant, upload.content, editor.key)
-        media = Media(mime, upload.filename, len(upload.content), upload.seconds, upload.waveform, state="stored", blob=blob)
-        return await queue(uow, editor, Content("voice" if upload.voice else kind, upload.caption or None, media))
+    blob = await put_file(uow, number, upload.content)
+    media = Media(mime, upload.filename, len(upload.content), upload.seconds, upload.waveform, state="stored", blob=blob)
+    try:
+        async with edit_visible(uow, number) as editor:
+            return await queue(uow, editor, Content("voice" if upload.voice else kind, upload.caption or None, media))
+    except Exception:
+        await uow.rollback()
+        await drop_file(uow)
+        raise
+
+
+async def put_file(uow: UnitOfWork, number: int, content: bytes) -> str:
+    """Keep a file before the conversation is locked, holding no connection meanwhile; answers the blob's name."""
+    conversation = await get_conversation(uow, number)
+    await refuse_disconnected(uow, conversation.phone_instance_id)
+    key = await uow.data_key(stream_id(Conversation.KIND, number))
+    if not uow.begun:
+        uow.close()
+    if uow not in PUT:
+        PUT[uow] = await uow.kernel.media.put(uow.tenant, content, key)
+    return PUT[uow]
+
+
+async def drop_file(uow: UnitOfWork) -> None:
+    """Delete what was put for a message that is refused. Where the store is away it stays, and nothing leads to it."""
+    with suppress(Unavailable):
+        await uow.kernel.media.delete(PUT.pop(uow))
 
 
 async def queue(uow: UnitOfWork, editor: Editor[Conversation], content: Content) -> int:

@@ -61,13 +61,13 @@ class MessageController(Controller):
             return Data(*await list_messages_as_of(uow, conversation, moment, span))
         return Data(*await list_messages(uow, conversation, span))
 
-    @post("/messages", access=Access.MEMBER)
+    @post("/messages", access=Access.MEMBER, throttle="send_message")
     async def send(self, uow: Uow, conversation: FromPath[int], data: JSONBody[SendMessage]) -> Data[MessageView]:
         """Answer the customer, or add an internal note."""
         message = await send_message(uow, conversation, data)
         return Data(await present_message(uow, message))
 
-    @post("/media-messages", access=Access.MEMBER, request_max_body_size=17 * 1024 * 1024)
+    @post("/media-messages", access=Access.MEMBER, throttle="send_message", request_max_body_size=17 * 1024 * 1024)
     async def send_media(self, uow: Uow, conversation: FromPath[int], data: MediaForm) -> Data[MessageView]:
         """Send a file or a voice note."""
         message = await send_media(uow, conversation, await upload_of(data))

@@ -109,7 +109,7 @@ class Conversation(Aggregate, frozen=True):
     def assign(self, user_id: int | None, user_name: str | None) -> Iterator[Event]:
         """Give it to a member, or to nobody."""
         if user_id != self.assigned_user_id:
-            yield Assigned(user_id, user_name)
+            yield Assigned(user_id, user_name, self.assigned_user_id)
 
     def read(self) -> Iterator[Event]:
         """Nothing is unread any more."""

@@ -100,11 +100,12 @@ class Woken(Event, frozen=True):
 
 
 class Assigned(Event, frozen=True):
-    """To a member, or to nobody."""
+    """To a member, or to nobody; ``previous_user_id`` had it before."""
 
     TOPIC: ClassVar[str] = "conversation.assigned"
     user_id: int | None = None
     user_name: str | None = None
+    previous_user_id: int | None = None
 
 
 class MarkedRead(Event, frozen=True):

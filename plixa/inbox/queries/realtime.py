@@ -28,7 +28,7 @@ async def render(kernel: Kernel, principal: Principal, facts: list[Recorded]) ->
         messages = await find_messages(uow, touched)
     finally:
         uow.close()
-    return [change for fact in facts for change in changes(fact, conversations, messages)]
+    return [change for fact in facts for change in changes(fact, principal.user_id, conversations, messages)]
 
 
 def concerns_inbox(event: Event) -> bool:
@@ -36,8 +36,11 @@ def concerns_inbox(event: Event) -> bool:
     return type(event).__module__ == happened.__name__
 
 
-def changes(fact: Recorded, conversations: dict[int, ConversationView], messages: dict[int, MessageView]) -> list[Change]:
-    """One event; nothing of a conversation that is hidden from the member, or gone by now."""
+def changes(fact: Recorded, member: int, conversations: dict[int, ConversationView], messages: dict[int, MessageView]) -> list[Change]:
+    """One event; nothing of a conversation that is hidden from the member, or gone by now.
+
+    ``ConversationHidden`` says that it was just taken from view; ``ConversationDeleted``, which holds but a number, goes to everybody.
+    """
     event = fact.event
     if event.TOPIC.startswith("phone_instance."):
         return [change(fact, "PhoneInstanceUpdated", {"id": fact.number, "change": event.TOPIC.partition(".")[2]})]
@@ -49,7 +52,8 @@ def changes(fact: Recorded, conversations: dict[int, ConversationView], messages
         return message_changes(fact, event.message_id, conversations, messages)
     conversation = conversations.get(fact.number)
     if conversation is None:
-        return [change(fact, "ConversationHidden", {"id": fact.number})] if isinstance(event, happened.Assigned) else []
+        taken = isinstance(event, happened.Assigned) and event.previous_user_id in (None, member)
+        return [change(fact, "ConversationHidden", {"id": fact.number})] if taken else []
     created = isinstance(event, happened.Opened)
     return [change(fact, "ConversationCreated" if created else "ConversationUpdated", conversation)]
 

@@ -1,0 +1,63 @@
+"""A stream that has grown is loaded from its newest snapshot, and two writers that make the same snapshot do not hurt each other."""
+
+import asyncio
+import secrets
+
+from plixa.kernel.event_store import SNAPSHOT_EVERY, stream_id
+from plixa.kernel.uow import UnitOfWork, perform, working
+from tests.kernel.diary import Begun, Diary, Written
+from tests.support.world import Workspace
+
+
+async def write(workspace: Workspace, number: int, pages: int, wait: bool = True) -> None:
+    """Add pages to a diary, in one transaction."""
+    async with working(workspace.kernel, workspace.tenant) as uow:
+
+        async def command() -> None:
+            async with uow.edit(Diary, number, wait=wait) as diary:
+                diary.record([Written(f"page {diary.state.pages + each}") for each in range(pages)])
+
+        await perform(uow, command)
+
+
+async def begin(workspace: Workspace, pages: int) -> int:
+    """A new diary of some pages."""
+    number = secrets.randbelow(1 << 40)
+    async with working(workspace.kernel, workspace.tenant) as uow:
+
+        async def command() -> None:
+            async with uow.create(Diary(number)) as diary:
+                diary.record([Begun(), *(Written("page") for _ in range(pages))])
+
+        await perform(uow, command)
+    return number
+
+
+async def pages_of(uow: UnitOfWork, number: int) -> int:
+    """How many pages a diary has, as a command would see it."""
+    async with uow.edit(Diary, number) as diary:
+        pages = diary.state.pages
+    await uow.rollback()
+    return pages
+
+
+async def test_a_long_stream_is_loaded_from_its_newest_snapshot(lucia_studios: Workspace) -> None:
+    number = await begin(lucia_studios, 3 * SNAPSHOT_EVERY + 20)
+    await write(lucia_studios, number, 5)
+    async with working(lucia_studios.kernel, lucia_studios.tenant) as uow:
+        assert await pages_of(uow, number) == 3 * SNAPSHOT_EVERY + 25
+    await write(lucia_studios, number, SNAPSHOT_EVERY)
+    snapshots = await lucia_studios.rows(
+        "SELECT version, topic FROM snapshot WHERE tenant_id = $1 AND stream_id = $2 ORDER BY version", stream_id("diary", number)
+    )
+    assert [row["topic"] for row in snapshots] == ["diary/1"] * 2
+    async with working(lucia_studios.kernel, lucia_studios.tenant) as uow:
+        assert await pages_of(uow, number) == 4 * SNAPSHOT_EVERY + 25
+
+
+async def test_writers_that_pass_the_hundredth_event_together_both_succeed(lucia_studios: Workspace) -> None:
+    for _ in range(5):
+        number = await begin(lucia_studios, SNAPSHOT_EVERY - 2)
+        await asyncio.gather(*(write(lucia_studios, number, 3, wait=False) for _ in range(4)))
+        async with working(lucia_studios.kernel, lucia_studios.tenant) as uow:
+            assert await pages_of(uow, number) == SNAPSHOT_EVERY - 2 + 12
