@@ -130,7 +130,8 @@ async def test_what_kills_every_worker_is_parked_and_the_others_flow_on(yard: Ya
             await until(lambda: parked_at_last(yard), SOON, "what only fails is parked")
             await until(lambda: yard.are("done", "note"), SOON, "the others are done")
     assert [await yard.states(kind) for kind in ("leave", "fail")] == [{"poison": ("parked", 5)}, {"broken": ("parked", 5)}]
-    assert [len(yard.lines("began", kind)) for kind in ("leave", "fail")] == [ATTEMPTS, ATTEMPTS]
+    assert len(yard.lines("began", "leave")) == ATTEMPTS
+    assert len(yard.lines("began", "fail")) in range(1, ATTEMPTS + 1)  # the poison may end a worker that has only claimed its neighbour
     assert len(yard.lines("done", "note")) == ATTEMPTS + 1
 
 

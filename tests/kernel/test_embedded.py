@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -71,6 +72,9 @@ def valkey(home: Path) -> int:
 def kill(pid: int, name: str) -> None:
     os.kill(pid, signal.SIGKILL)
     wait_until_gone(pid, name)
+    deadline = time.monotonic() + 10
+    while lives(pid):  # its sockets are open until it is a zombie
+        assert time.monotonic() < deadline
 
 
 def lives(pid: int) -> bool:
