@@ -13,8 +13,6 @@ from litestar.response import File
 
 from plixa.kernel.errors import NotFound
 
-DOCUMENT_PATH: Final = "/docs/openapi.json"
-
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -1,6 +1,6 @@
 """Read-model tables: a row struct, its columns, and the few statements that load and save many rows in one round trip."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 from types import NoneType, UnionType
@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 R = TypeVar("R", bound=Struct)
-Converter = Callable[[Any], Any]
 
 SQL_TYPES: dict[type, str] = {
     int: "bigint",

@@ -1,6 +1,5 @@
 """What members write: text, notes, files and voice notes."""
 
-import secrets
 from contextlib import suppress
 from typing import Annotated, Literal
 from weakref import WeakKeyDictionary
@@ -18,6 +17,7 @@ from plixa.kernel.event_store import stream_id
 from plixa.kernel.media import LARGEST, sniff
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
+from plixa.whatsapp.client import message_id as new_message_id
 from plixa.whatsapp.queries import refuse_disconnected
 
 KINDS = {"image": "image", "video": "video", "audio": "audio"}
@@ -105,7 +105,7 @@ async def queue(uow: UnitOfWork, editor: Editor[Conversation], content: Content)
     await refuse_disconnected(uow, state.instance_id)
     message_id = await uow.number("message_number")
     editor.record(state.reopen())
-    editor.record(Queued(message_id, state.instance_id, content, author_of(uow), client_id()))
+    editor.record(Queued(message_id, state.instance_id, content, author_of(uow), new_message_id()))
     payload = {"conversation_id": state.number, "message_id": message_id}
     uow.enqueue(Effect("inbox.send", str(message_id), payload, order=f"conversation/{state.number}"))
     return message_id
@@ -121,8 +121,3 @@ async def refuse_foreign_quote(uow: UnitOfWork, number: int, message: int) -> No
 def author_of(uow: UnitOfWork) -> Author:
     """The acting member as an author."""
     return Author("user" if uow.actor.type == "member" else "api", uow.actor.id, uow.actor.name)
-
-
-def client_id() -> str:
-    """Our own WhatsApp message id, which gateways from 2.4 on keep: ``3EB0`` and 18 hexadecimal digits."""
-    return f"3EB0{secrets.token_hex(9).upper()}"

@@ -83,7 +83,7 @@ class _Call(Struct, frozen=True, kw_only=True):
 
 
 def message_id() -> str:
-    """A fresh id of our own in the form WhatsApp's web client uses."""
+    """A fresh id of our own, as WhatsApp's web client makes them: ``3EB0`` and 18 hexadecimal digits; gateways from 2.4 on keep it."""
     return f"3EB0{secrets.token_hex(9).upper()}"
 
 

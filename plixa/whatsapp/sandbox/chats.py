@@ -20,7 +20,6 @@ Call = Request[Any, Any, Any]
 
 MEDIA_KINDS: Final = {"image": "imageMessage", "video": "videoMessage", "document": "documentMessage"}
 MEDIA_KINDS["audio"] = "audioMessage"
-SHORT_KINDS: Final = MEDIA_KINDS | {"sticker": "stickerMessage"}
 
 
 @post("/message/sendText/{instance:str}", status_code=HTTPStatus.CREATED)
