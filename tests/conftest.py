@@ -16,7 +16,7 @@ from litestar import Litestar
 from msgspec.structs import replace
 
 from plixa.app import create_app
-from plixa.identity.commands import Entrance
+from plixa.identity.commands.sessions import Entrance
 from plixa.kernel.assembly import Machinery, assemble
 from plixa.kernel.embedded import Endpoints
 from plixa.kernel.passwords import PasswordChecker
@@ -24,6 +24,7 @@ from plixa.kernel.settings import Passwords, Settings, Throttle, load_settings
 from plixa.kernel.throttle import Throttler
 from plixa.kernel.uow import Kernel
 from projections.registry import INLINE
+from tests.inbox.desk import Desk
 from tests.support.apps import calling, cancelled_after, started
 from tests.support.numbers import Number, connect_number
 from tests.support.servers import on_redis_database, present_run, running, worker_number
@@ -71,7 +72,7 @@ async def settings(endpoints: Endpoints, fresh_databases: Callable[[], Awaitable
         "PLIXA_SECRET_KEY": "a key for tests and for nothing else whatever",
     }
     loaded = load_settings(given)
-    wide = {name: Throttle(limit=1_000_000, seconds=1, per=one.per) for name, one in loaded.throttles.items()}
+    wide = {name: Throttle(limits="1000000/second", per=one.per) for name, one in loaded.throttles.items()}
     cheap = Passwords(time_cost=1, memory_kib=8, parallelism=1)
     return replace(loaded, pool_size=8, throttles=wide, argon2=cheap)
 
@@ -144,3 +145,15 @@ async def other_tenant(entrance: Entrance) -> Workspace:
 async def connected_number(settings: Settings, lucia_studios: Workspace) -> Number:
     """A WhatsApp number of Lúcia's, paired: webhooks go to its path and carry its secret."""
     return await connect_number(settings, lucia_studios)
+
+
+@pytest.fixture
+async def desk(app: Litestar, client: AsyncClient, lucia_studios: Workspace, connected_number: Number) -> Desk:
+    """Lúcia's inbox, empty."""
+    return Desk(lucia_studios, connected_number, client, app)
+
+
+@pytest.fixture
+async def other_desk(app: Litestar, client: AsyncClient, settings: Settings, other_tenant: Workspace) -> Desk:
+    """The twin's inbox, empty."""
+    return Desk(other_tenant, await connect_number(settings, other_tenant), client, app)

@@ -1,28 +1,41 @@
 """The audit trail: who did what to whom, in the tenant's own log, so that one chain proves it and the domain's events.
 
-Each subject (a member, a token, a label) has a stream of its own: only writers of the same subject wait for each other.
+A request that changes something leaves exactly one entry, written with the change. Every entry is a stream of its own, so that no two
+writers ever meet, sealed with the one key of the tenant's trail, so that it outlives what it tells of.
 """
 
-from functools import lru_cache
 from typing import Any, ClassVar, Final
+from uuid import uuid4
 
-from plixa.kernel.event_store import Aggregate, Event
+import msgspec
+
+from plixa.kernel.crypto import new_data_key, place_of_key
+from plixa.kernel.editor import Editor
+from plixa.kernel.event_store import AUDITED, TRAIL, Aggregate, Event
 from plixa.kernel.requests import current_request
 from plixa.kernel.uow import UnitOfWork
 
 PLATFORM: Final = 0
-"""The log of what concerns no workspace, kept as a tenant's is: tries to sign in with addresses nobody has."""
+"""The tenant of Plixa itself: its members are the staff, its log tells what concerns no workspace."""
 OPEN_LOG: Final = "INSERT INTO log_head (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING"
 """A tenant's log begins; before its first event."""
+KEY: Final = "SELECT wrapped_key FROM stream_key WHERE tenant_id = scope.tenant AND stream_id = $2"
+NEW_KEY: Final = """INSERT INTO stream_key (tenant_id, stream_id, wrapped_key) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING RETURNING wrapped_key"""
+MOST_KEYS: Final = 10_000
 
 Subject = tuple[str, int]
 """Kind and id, e.g. ``("member", 7)``."""
 
 
+class Untold(Exception):
+    """An operation changed something and left no entry, or more than one: a fault of ours that no caller may see the effect of."""
+
+
 class AuditEntry(Event, frozen=True):
     """Something was done, or refused, to a subject. Never holds a secret or the text of a message."""
 
-    TOPIC: ClassVar[str] = "audit.recorded"
+    TOPIC: ClassVar[str] = AUDITED
 
     action: str
     subject: str
@@ -33,6 +46,12 @@ class AuditEntry(Event, frozen=True):
     agent: str | None = None
 
 
+class Entry(Aggregate, frozen=True):
+    """The stream of one entry."""
+
+    KIND: ClassVar[str] = "trail"
+
+
 async def record(
     uow: UnitOfWork,
     action: str,
@@ -40,18 +59,64 @@ async def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    """Add an entry (``member.signed_in``) to the subject's stream, saved with whatever else this unit of work does."""
+    """The entry (``member.signed_in``) of what this unit of work does, saved with it; raises Untold for a second one."""
+    if is_told(uow):
+        raise Untold(f"{action} is the second entry of one unit of work.")
     request = current_request()
     address, agent = (request.address, request.agent) if request else (None, None)
-    async with uow.append(trail(subject[0]), subject[1]) as entries:
-        entries.record(AuditEntry(action, *subject, before, after, address, agent))
+    entry = Editor(uow, Entry(number=subject[1]), 0, await trail_key(uow))
+    entry.stream = uuid4()
+    entry.record(AuditEntry(action, *subject, before, after, address, agent))
+    uow.enlist(entry)
 
 
-@lru_cache(maxsize=256)
-def trail(kind: str) -> type[Aggregate]:
-    """The streams of one kind of subject: ``audit/member``."""
+async def complete(uow: UnitOfWork) -> None:
+    """The entry of a command on aggregates that left none itself; raises Untold for one that changed anything else in silence."""
+    if is_told(uow):
+        return
+    if not uow.recorded:
+        if uow.wrote:
+            raise Untold("Something was changed, and no entry of the audit trail says so.")
+        return
+    first = uow.recorded[0]
+    edited = [editor for editor in uow.edited() if editor.facts]
+    leading = next(editor for editor in edited if editor.stream == first.stream_id)
+    before, after = changed(leading)
+    others = [editor.state.number for editor in edited if editor is not leading]
+    if others:
+        after |= {"others": others}
+    await record(uow, first.event.TOPIC, (leading.state.KIND, first.number), before or None, after or None)
 
-    class Trail(Aggregate, frozen=True):
-        KIND: ClassVar[str] = f"audit/{kind}"
 
-    return Trail
+def is_told(uow: UnitOfWork) -> bool:
+    """Has this unit of work its entry?"""
+    return any(type(fact.event) is AuditEntry for fact in uow.recorded)
+
+
+def changed(editor: Editor[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of an aggregate is different now, before and after."""
+    shown = [name for name in editor.state.SHOWN if getattr(editor.before, name) != getattr(editor.state, name)]
+    before, after = ({name: msgspec.to_builtins(getattr(state, name)) for name in shown} for state in (editor.before, editor.state))
+    return before, after
+
+
+async def trail_key(uow: UnitOfWork) -> bytes:
+    """The key of a tenant's trail, made with its first entry."""
+    known = uow.kernel.trail_keys
+    key = known.get(uow.tenant)
+    if key is not None:
+        return key
+    place = place_of_key(uow.tenant, TRAIL)
+    found = await uow.fetchrow(KEY, TRAIL)
+    wrapped = found["wrapped_key"] if found else await uow.insert(NEW_KEY, TRAIL, uow.kernel.vault.seal(new_data_key(), place))
+    if wrapped is None:
+        return await trail_key(uow)
+    key = uow.kernel.vault.open(wrapped, place)
+
+    def remember() -> None:
+        if len(known) >= MOST_KEYS:
+            known.clear()
+        known[uow.tenant] = key
+
+    uow.after_commit(remember)
+    return key

@@ -7,30 +7,32 @@ scanners, and us, refuse a typo without asking the database.
 import secrets
 import string
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
 from msgspec import Struct
 
 from plixa.kernel.errors import Forbidden, PlixaError, Unauthenticated
+from plixa.kernel.event_store import Actor, Person
 from plixa.kernel.recall import Recall
-from plixa.kernel.requests import caller_network, current_request
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SECRET = 40
 CHECKSUM = 6
-ACTORS = {"panel": "member", "api": "token", "staff": "staff"}
-"""What the log calls each kind of principal."""
+PREFIXES = {"panel": "plxp_", "api": "plx_", "staff": "plxa_", "impersonation": "plxi_", "challenge": "plxc_"}
+"""How a token of each kind begins: none can stand in for another."""
+UNENROLLED, SUSPENDED, DELETING = "unenrolled", "suspended", "deleting"
+"""What else may stand between a member and an operation, unless that declares ``even={…}``: a second factor that is demanded and not
+set up, a suspended workspace and, for what changes something, one that is about to be deleted."""
 
 
 class Access(Enum):
     """Who may call an operation."""
 
     PUBLIC = "public"
+    CHALLENGE = "challenge"
     MEMBER = "member"
     OWNER = "owner"
     STAFF = "staff"
@@ -38,45 +40,79 @@ class Access(Enum):
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """Who calls: a member of a workspace, through the panel (``panel``) or an API token (``api``), or Plixa's staff."""
+    """Who calls, and by which kind of token.
+
+    ``user_id`` and ``name`` are the member's, or the staff person's; for an API token those of whoever made it.
+    """
 
     kind: str
     token_id: int
+    token_name: str = ""
     tenant: int
     user_id: int
     name: str
     role: str
     abilities: frozenset[str] = frozenset()
     features: frozenset[str] = frozenset()
-    tenant_status: str = "active"
+    barred: frozenset[str] = frozenset()
+    """Which of ``UNENROLLED``, ``SUSPENDED`` and ``DELETING`` holds."""
     restricted: bool = False
+    impersonated_by: Person | None = None
 
     @property
     def scope(self) -> str:
         """Within what idempotency keys are unique."""
         return f"{self.kind}/{self.token_id}"
 
+    @property
+    def actor(self) -> Actor:
+        """The caller as events name them."""
+        if self.kind == "api":
+            return Actor("token", self.token_id, self.token_name)
+        if self.kind == "staff":
+            return Actor("staff", self.user_id, self.name)
+        return Actor("member", self.user_id, self.name, self.impersonated_by)
+
 
 Authenticate = Callable[[int, bytes], Awaitable[Principal | None]]
 """Finds the principal of a token by its id and the SHA-256 of its secret."""
 
 
-class TokenAbilityRequired(PlixaError):
+class TokenAbilityRequired(Forbidden):
     code = "TOKEN_ABILITY_REQUIRED"
-    status = 403
     default = "This token does not have the ability this needs."
 
 
-class PlanRequired(PlixaError):
+class PlanRequired(Forbidden):
     code = "PLAN_REQUIRED"
-    status = 403
     default = "Your plan does not include this."
 
 
-class WorkspaceSuspended(PlixaError):
+class AiPlanRequired(Forbidden):
+    code = "AI_PLAN_REQUIRED"
+    default = "Your plan does not include AI."
+
+
+class WorkspaceSuspended(Forbidden):
     code = "WORKSPACE_SUSPENDED"
-    status = 403
     default = "This workspace is suspended. Please contact support."
+
+
+class TwoFactorSetupRequired(Forbidden):
+    code = "TWO_FACTOR_SETUP_REQUIRED"
+    default = "This workspace asks for a second factor. Set it up at /v1/me/2fa first."
+
+
+class WorkspaceDeletionScheduled(Forbidden):
+    code = "WORKSPACE_DELETION_SCHEDULED"
+    default = "This workspace is about to be deleted. Its owner can cancel that."
+
+
+BARS: dict[str, type[Forbidden]] = {
+    SUSPENDED: WorkspaceSuspended,
+    UNENROLLED: TwoFactorSetupRequired,
+    DELETING: WorkspaceDeletionScheduled,
+}
 
 
 def base62(number: int, width: int) -> str:
@@ -88,10 +124,10 @@ def base62(number: int, width: int) -> str:
     return digits
 
 
-def mint(prefix: str) -> str:
-    """A new secret: the prefix, 238 random bits, a checksum."""
+def mint(kind: str) -> str:
+    """A new secret: the prefix of its kind, 238 random bits, a checksum."""
     secret = "".join(secrets.choice(BASE62) for _ in range(SECRET))
-    return f"{prefix}{secret}{base62(zlib.crc32(secret.encode()), CHECKSUM)}"
+    return f"{PREFIXES[kind]}{secret}{base62(zlib.crc32(secret.encode()), CHECKSUM)}"
 
 
 def hashed(secret: str) -> bytes:
@@ -140,50 +176,36 @@ class Gatekeeper:
         self._known.forget()
 
 
-async def enforce_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The one guard of ``/v1``: what an operation does not declare is refused, and what it throttles is counted."""
-    access = handler.opt.get("access")
-    principal: Principal | None = None
-    if access not in (Access.PUBLIC, Access.GATEWAY):
-        principal = await identify(connection)
-        refuse = refusal(principal, access, handler)
-        if refuse is not None:
-            raise refuse
-    throttle = handler.opt.get("throttle")
-    if throttle is not None:
-        state = connection.app.state
-        limit = state.settings.throttles[throttle]
-        await state.throttler.count(throttle, limit, counted_together(limit.per, principal))
+def refusal(principal: Principal, declared: Mapping[str, Any], method: str) -> PlixaError | None:
+    """Why the caller may not call an operation that has ``declared`` these options, or None."""
+    return mistaken(principal, declared.get("access")) or barred(principal, declared, method) or lacking(principal, declared)
 
 
-async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
-    """The caller, who from now on is known to the operation and to the log lines of the request."""
-    principal: Principal = await connection.app.state.gatekeeper.principal(connection.headers.get("authorization"))
-    connection.scope["state"]["principal"] = principal
-    request = current_request()
-    if request is not None:
-        request.tenant, request.actor = principal.tenant, f"{ACTORS[principal.kind]}/{principal.user_id}"
-    return principal
+def mistaken(principal: Principal, access: Access | None) -> PlixaError | None:
+    """A token of a kind this operation is not for. One that only proves a password is no token anywhere but at the challenge."""
+    if principal.kind == "challenge" or access is Access.CHALLENGE:
+        return None if principal.kind == "challenge" and access is Access.CHALLENGE else Unauthenticated()
+    if principal.kind == "staff" or access is Access.STAFF:
+        return None if principal.kind == "staff" and access is Access.STAFF else Forbidden()
+    return None if access in (Access.MEMBER, Access.OWNER) else Forbidden()
 
 
-def counted_together(per: str, principal: Principal | None) -> str:
-    """Whose tries share a throttle: those of an address, of a tenant, or of a user, whose account it is."""
-    if per == "ip" or principal is None:
-        return caller_network()
-    return str(principal.tenant if per == "tenant" else principal.user_id)
+def barred(principal: Principal, declared: Mapping[str, Any], method: str) -> PlixaError | None:
+    """What stands between the caller's whole workspace, or their account, and the operation."""
+    let_in = declared.get("even", ())
+    standing = (bar for bar in BARS if bar in principal.barred and bar not in let_in and (bar != DELETING or method != "GET"))
+    return next((BARS[bar]() for bar in standing), None)
 
 
-def refusal(principal: Principal, access: Access | None, handler: BaseRouteHandler) -> PlixaError | None:
-    """Why the caller may not, or None."""
-    if principal.tenant_status == "suspended":
-        return WorkspaceSuspended()
-    feature = handler.opt.get("feature")
-    if principal.kind == "api" and handler.opt.get("ability") not in principal.abilities:
+def lacking(principal: Principal, declared: Mapping[str, Any]) -> PlixaError | None:
+    """What the operation needs and the caller has not."""
+    feature = declared.get("feature")
+    if principal.kind == "api" and declared.get("ability") not in principal.abilities:
         return TokenAbilityRequired()
-    if principal.kind not in ("api", "panel") or access not in (Access.MEMBER, Access.OWNER):
-        return Forbidden()
-    if access is Access.OWNER and principal.role != "owner":
+    if principal.kind == "impersonation" and declared.get("own"):
+        return Forbidden("Only the person themself can do this, not staff on their behalf.")
+    if declared.get("access") is Access.OWNER and principal.role != "owner":
         return Forbidden("Only the owner of the workspace can do this.")
-    if feature is not None and feature not in principal.features:
-        return PlanRequired(details={"feature": feature})
-    return None
+    if feature is None or feature in principal.features:
+        return None
+    return AiPlanRequired() if feature == "ai" else PlanRequired(details={"feature": feature})

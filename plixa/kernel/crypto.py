@@ -4,6 +4,7 @@ Destroying a stream's data key makes its events unreadable for ever, while the c
 Sealed form: 4 bytes naming the master key, 12 bytes nonce, AES-256-GCM ciphertext with its 16-byte tag.
 """
 
+import hmac
 import os
 from hashlib import sha256
 from uuid import UUID
@@ -12,6 +13,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eventsourcing.persistence import Cipher
 from eventsourcing.utils import Environment
+
+from plixa.kernel.settings import derive
 
 NONCE = 12
 
@@ -26,6 +29,7 @@ class Vault:
     def __init__(self, keys: tuple[bytes, ...]) -> None:
         self._ciphers = {sha256(key).digest()[:4]: AESGCM(key) for key in keys}
         self._newest = sha256(keys[0]).digest()[:4]
+        self._pseudonyms = derive(keys[-1], "pseudonyms")
 
     def seal(self, secret: bytes, place: str) -> bytes:
         """Encrypt ``secret`` for one ``place`` (table, column, tenant, row): moved elsewhere it no longer opens."""
@@ -41,6 +45,10 @@ class Vault:
             return cipher.decrypt(sealed[4 : 4 + NONCE], sealed[4 + NONCE :], place.encode())
         except InvalidTag as error:
             raise Unreadable(f"The secret in {place} was altered or belongs elsewhere.") from error
+
+    def pseudonym(self, who: str) -> str:
+        """32 hex digits, the same for the same person, that lead nobody back to them who does not have the oldest master key."""
+        return hmac.digest(self._pseudonyms, who.encode(), "sha256").hex()[:32]
 
 
 class StreamCipher(Cipher):

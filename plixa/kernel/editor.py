@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Generic, Self, TypeVar
 from uuid import UUID
 
-from plixa.kernel.crypto import StreamCipher
-from plixa.kernel.event_store import Actor, Aggregate, Event, Recorded, stream_id
+import asyncpg
+
+from plixa.kernel.event_store import Actor, Aggregate, Event, EventMapper, Recorded, replay, stream_id
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -27,9 +29,20 @@ class Editor(Generic[A]):
 
     def __init__(self, circumstances: Circumstances, state: A, version: int, key: bytes) -> None:
         self._circumstances = circumstances
-        self.state, self.version, self.key = state, version, key
+        self.before = self.state = state
+        self.version, self.key = version, key
         self.stream: UUID = stream_id(state.KIND, state.number)
         self.facts: list[Recorded] = []
+
+    @classmethod
+    def loaded(cls, circumstances: Circumstances, blank: A, key: bytes, row: "asyncpg.Record") -> Self:
+        """The editor of a stream as ``loading`` brings it, from its newest snapshot on; ``blank`` is the state before all events."""
+        mapper = EventMapper(key)
+        state = blank if row["snapshot"] is None else mapper.open_state(type(blank), row["snapshot"])
+        state = replay(state, map(mapper.open, row["topics"] or (), row["payloads"] or ()))
+        editor = cls(circumstances, state, row["version"] or row["snapshot_version"] or 0, key)
+        editor.mapper = mapper
+        return editor
 
     def record(self, events: Event | Iterable[Event]) -> None:
         """Append events to the stream and fold them into the state at once."""
@@ -42,6 +55,11 @@ class Editor(Generic[A]):
             self.facts.append(fact)
             about.recorded.append(fact)
 
+    @cached_property
+    def mapper(self) -> EventMapper:
+        """Seals and opens what is of this stream."""
+        return EventMapper(self.key)
+
     def encrypt(self, content: bytes) -> bytes:
         """Content kept outside the stream under its key, so that it is erased with it."""
-        return StreamCipher(key=self.key).encrypt(content)
+        return self.mapper.cipher.encrypt(content)

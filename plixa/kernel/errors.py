@@ -42,8 +42,11 @@ class Unauthenticated(PlixaError):
 
 
 class Forbidden(PlixaError):
+    """A denied permission, which leaves a security event; ``is_told`` where the refusal left one of its own."""
+
     code = "FORBIDDEN"
     status = 403
+    is_told: ClassVar[bool] = False
     default = "You are not allowed to do this."
 
 

@@ -21,18 +21,31 @@ from plixa.kernel.crypto import StreamCipher
 
 STREAMS = UUID("6f1d0b52-6e7a-5c55-9a53-2f6f5d1a7c11")
 GENESIS = bytes(32)
+AUDITED = "audit.recorded"
+"""The topic of audit entries, which are sealed with the key of ``TRAIL``: they outlive what they tell of."""
 SNAPSHOT_EVERY = 100
 
 E = TypeVar("E", bound="Event")
 A = TypeVar("A", bound="Aggregate")
 
 
+class Person(Struct, frozen=True):
+    """Somebody by id and name."""
+
+    id: int
+    name: str
+
+
 class Actor(Struct, frozen=True, omit_defaults=True):
-    """Who did it: ``member``, ``token``, ``staff``, ``device`` (the owner's own phone), ``customer``, ``gateway`` or ``system``."""
+    """Who did it: ``member``, ``token``, ``staff``, ``device`` (the owner's own phone), ``customer``, ``gateway`` or ``system``.
+
+    Where staff impersonated a member both are named: the member is the actor, the staff person stands in ``impersonated_by``.
+    """
 
     type: str
     id: int | None = None
     name: str | None = None
+    impersonated_by: Person | None = None
 
 
 SYSTEM = Actor("system")
@@ -71,6 +84,8 @@ class Aggregate(Struct, frozen=True):
     """State folded from a stream. Decisions are methods that return events; ``when`` registers how an event changes the state."""
 
     KIND: ClassVar[str] = ""
+    SHOWN: ClassVar[tuple[str, ...]] = ()
+    """Fields whose change the audit trail shows: none that holds what somebody wrote."""
     class_version: ClassVar[int] = 1
     """Raised when a field is added whose value older snapshots cannot know: they are then passed over."""
     folds: ClassVar[dict[type[Event], Fold]] = {}
@@ -110,6 +125,10 @@ class Aggregate(Struct, frozen=True):
 def stream_id(kind: str, number: int) -> UUID:
     """The stream of one aggregate, e.g. ``conversation/42``."""
     return uuid5(STREAMS, f"{kind}/{number}")
+
+
+TRAIL = uuid5(STREAMS, "trail/0")
+"""Names the key, one a tenant, of the audit entries, each of which is a stream of its own."""
 
 
 def stream_lock(stream: UUID) -> int:

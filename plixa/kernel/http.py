@@ -23,12 +23,12 @@ from litestar.di import NamedDependency
 from litestar.handlers.base import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from plixa.kernel.auth import ACTORS, Access, Principal
-from plixa.kernel.event_store import Actor
+from plixa.kernel.audit import complete
+from plixa.kernel.auth import Access, Principal
 from plixa.kernel.idempotency import Answer, IdempotencyKey, read_key
 from plixa.kernel.metrics import COMMANDS
 from plixa.kernel.requests import current_request_id
-from plixa.kernel.settings import Throttle
+from plixa.kernel.settings import Settings, Throttle
 from plixa.kernel.uow import Kernel, UnitOfWork, perform
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
@@ -51,6 +51,11 @@ def provide_kernel(request: Request[Any, Any, Any]) -> Kernel:
     return cast("Kernel", request.app.state.kernel)
 
 
+def provide_settings(request: Request[Any, Any, Any]) -> Settings:
+    """What the deployment decided."""
+    return cast("Settings", request.app.state.settings)
+
+
 def provide_caller(request: Request[Any, Any, Any]) -> Principal:
     """Who calls."""
     return cast("Principal", request.scope["state"]["principal"])
@@ -59,18 +64,16 @@ def provide_caller(request: Request[Any, Any, Any]) -> Principal:
 def provide_uow(request: Request[Any, Any, Any]) -> UnitOfWork:
     """The request's unit of work, for the caller's tenant."""
     principal: Principal = request.scope["state"]["principal"]
-    actor = Actor(ACTORS[principal.kind], principal.user_id, principal.name)
-    uow: UnitOfWork = request.app.state.kernel.unit(principal.tenant, actor, current_request_id())
+    uow: UnitOfWork = request.app.state.kernel.unit(principal.tenant, principal.actor, current_request_id())
     uow.idempotency = request.scope["state"].get("idempotency")
     uow.principal = principal
     return uow
 
 
-async def remember_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard: take the idempotency key of a POST before its body is consumed."""
+async def remember_key(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal) -> None:
+    """Take the idempotency key of a POST before its body is consumed."""
     header = connection.headers.get("idempotency-key")
-    principal = connection.scope["state"].get("principal")
-    if header is None or principal is None or connection.scope.get("method") != HTTPMethod.POST:
+    if header is None or connection.scope.get("method") != HTTPMethod.POST:
         return
     request = cast("Request[Any, Any, Any]", connection)
     place = f"{request.method} {request.url.path}?{request.url.query} ".encode()
@@ -100,8 +103,8 @@ def reading(handler: Handler) -> Handler:
     return run
 
 
-def committing(status: int) -> Callable[[Handler], Handler]:
-    """A command: run, encode, commit, then answer."""
+def committing(status: int, audited: bool) -> Callable[[Handler], Handler]:
+    """A command: run, encode, commit, then answer. What is ``audited`` leaves one entry of whatever it changed."""
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
@@ -110,8 +113,14 @@ def committing(status: int) -> Callable[[Handler], Handler]:
             if uow is None:
                 return await handler(*arguments, **named)
 
+            async def told() -> Any:
+                result = await handler(*arguments, **named)
+                if audited:
+                    await complete(uow)
+                return result
+
             async def attempt() -> Answer:
-                return await answer(uow, status, lambda: handler(*arguments, **named))
+                return await answer(uow, status, told)
 
             outcome = "refused"
             try:
@@ -143,9 +152,14 @@ async def answer(uow: UnitOfWork, status: int, handler: Callable[[], Awaitable[A
 
 def _route(litestar_route: Callable[..., Any], method: HTTPMethod, default_status: int) -> Callable[..., Callable[[H], Any]]:
     def declare(path: str | None = None, *, access: Access, status_code: int | None = None, **options: Any) -> Callable[[H], Any]:
-        """``ability=`` names what an API token needs, ``feature=`` what the plan must include, ``throttle=`` a limit of the settings."""
+        """``ability=`` names what an API token needs, ``feature=`` what the plan must include, ``throttle=`` a limit of the settings.
+
+        ``own=True`` is refused to staff who impersonate; ``even={SUSPENDED, …}`` lets members in where they would be barred;
+        ``audited=False`` says that what it does is no deed of anybody's: a heartbeat, a preview.
+        """
         status = status_code or default_status
-        wrap = reading if method is HTTPMethod.GET else committing(status)
+        audited = options.setdefault("audited", True)
+        wrap = reading if method is HTTPMethod.GET else committing(status, audited)
 
         def decorate(handler: H) -> Any:
             return litestar_route(path, access=access, status_code=status, **options)(wrap(handler))

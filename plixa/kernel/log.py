@@ -15,7 +15,7 @@ from eventsourcing.utils import resolve_topic
 from msgspec import Struct
 
 from plixa.kernel.crypto import Vault, place_of_key
-from plixa.kernel.event_store import Actor, Event, EventMapper, Recorded
+from plixa.kernel.event_store import AUDITED, TRAIL, Actor, Event, EventMapper, Recorded
 from plixa.kernel.tenancy import scoped
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from plixa.kernel.uow import Kernel
 
 BATCH = 4_000
-COLUMNS = "position, stream_id, number, version, topic, payload, recorded_at, actor::text, request_id, wrapped_key"
+COLUMNS = f"""position, stream_id, number, version, topic, payload, recorded_at, actor::text, request_id, wrapped_key,
+    CASE WHEN wrapped_key IS NULL AND topic = '{AUDITED}' THEN
+        (SELECT k.wrapped_key FROM stream_key k WHERE k.tenant_id = event.tenant_id AND k.stream_id = '{TRAIL}') END AS trail_key"""  # noqa: S608 - constants
 READ = f"""SELECT h.position AS head, e.*
 FROM log_head h LEFT JOIN LATERAL (
     SELECT {COLUMNS} FROM event LEFT JOIN stream_key USING (tenant_id, stream_id)
@@ -67,16 +69,16 @@ class Log:
     async def read(self, after: int, limit: int = BATCH, topics: Collection[str] | None = None) -> Batch:
         """At most ``limit`` events behind the position ``after``, of the given topics or of all."""
         wanted = None if topics is None else list(topics)
-        rows = await self._connection.fetch(scoped(READ), self._tenant, after, limit, erasing_topics(), wanted)
+        rows = await self._connection.fetch(scoped(READ), self._tenant, after, limit, lasting_topics(), wanted)
         found = [tuple(row)[1:] for row in rows if row["position"] is not None]
         facts = list(self._decode(found))
-        full = len(facts) == limit
+        full = len(found) == limit
         head = rows[0]["head"] if rows else after
-        return Batch(facts, facts[-1].position if full else max(after, head), full)
+        return Batch(facts, found[-1][0] if full else max(after, head), full)
 
     async def stream(self, stream: UUID, until: datetime | None = None) -> list[Recorded]:
         """The events of one stream; with ``until`` those before the first that is later."""
-        rows = await self._connection.fetch(scoped(STREAM), self._tenant, stream, erasing_topics())
+        rows = await self._connection.fetch(scoped(STREAM), self._tenant, stream, lasting_topics())
         facts = self._decode(rows)
         return list(facts if until is None else takewhile(lambda fact: fact.at <= until, facts))
 
@@ -88,17 +90,20 @@ class Log:
         """Every key is opened and every actor read once for the whole batch."""
         mappers: dict[UUID, EventMapper] = {}
         actors: dict[str, Actor] = {}
-        for position, stream, number, version, topic, payload, at, who, request_id, wrapped in rows:
+        for position, stream, number, version, topic, payload, at, who, request_id, own, shared in rows:
             actor = actors.get(who)
             if actor is None:
                 actor = actors[who] = _actor.decode(who)
-            if wrapped is None:
-                event: Event = resolve_topic(topic)()
-            else:
-                mapper = mappers.get(stream)
+            wrapped, place = (own, stream) if own is not None else (shared, TRAIL)
+            if wrapped is not None:
+                mapper = mappers.get(place)
                 if mapper is None:
-                    mapper = mappers[stream] = self._mapper(stream, wrapped)
-                event = mapper.open(topic, payload)
+                    mapper = mappers[place] = self._mapper(place, wrapped)
+                event: Event = mapper.open(topic, payload)
+            elif topic == AUDITED:
+                continue
+            else:
+                event = resolve_topic(topic)()
             yield Recorded(stream, number, version, event, at, actor, request_id, self._tenant, position)
 
     def _mapper(self, stream: UUID, wrapped: bytes) -> EventMapper:
@@ -122,6 +127,11 @@ async def read_stream(kernel: "Kernel", tenant: int, stream: UUID, until: dateti
     """``Log.stream`` on a connection of its own."""
     async with reading(kernel, tenant) as log:
         return await log.stream(stream, until)
+
+
+def lasting_topics() -> list[str]:
+    """The topics of events that are read where their stream has no key of its own."""
+    return [AUDITED, *erasing_topics()]
 
 
 def erasing_topics() -> list[str]:

@@ -129,6 +129,35 @@ class MediaStore:
         except NotFound:
             return
 
+    async def write(self, name: str, content: bytes) -> None:
+        """Keep what is no tenant's, as it is, under a name of its own; it survives a power cut."""
+        async with answering():
+            await obstore.put_async(self._store, name, content)
+            if self._folder is not None:
+                await asyncio.to_thread(settle, self._folder / name)
+
+    async def read(self, name: str) -> bytes:
+        """What was written under a name; raises NotFound, Unavailable."""
+        async with answering():
+            found = await obstore.get_async(self._store, name)
+            return bytes(await found.bytes_async())
+
+    async def names(self, folder: str) -> list[str]:
+        """Everything that was written into a folder."""
+        async with answering():
+            return [str(one["path"]) async for some in obstore.list(self._store, f"{folder}/") for one in some]
+
+    async def remove(self, name: str) -> None:
+        """Remove what was written under a name."""
+        async with answering():
+            await obstore.delete_async(self._store, name)
+
+    async def clear(self, tenant: int) -> None:
+        """Remove every file of a tenant."""
+        async with answering():
+            async for found in obstore.list(self._store, f"{tenant:d}/"):
+                await obstore.delete_async(self._store, [one["path"] for one in found])
+
 
 def seal(data: bytes, key: bytes, blob: str) -> bytes:
     """12 bytes nonce, AES-256-GCM ciphertext, 16 bytes tag."""

@@ -32,9 +32,10 @@ class Rows(Generic[R]):
         projection, now = self.projection, self.now
         keys: dict[int, None] = {}
         created: set[int] = set()
+        fresh = projection.creating - projection.renewing
         for fact in facts:
             kind = type(fact.event)
-            if kind in projection.creating:
+            if kind in fresh:
                 created.add(projection.key(fact))
             elif kind in projection.projectors:
                 key = projection.key(fact)
@@ -128,6 +129,7 @@ class Projection(Generic[R]):
         self.table, self.key, self.counts, self.head_of = table, key, counts, head_of
         self.projectors: dict[type[Event], Projector] = {}
         self.creating: set[type[Event]] = set()
+        self.renewing: set[type[Event]] = set()
         self.regroupings: dict[type[Event], Callable[[Any], int | None]] = {}
 
     def on(self, *events: type[Event]) -> Callable[[Projector], Projector]:
@@ -143,6 +145,11 @@ class Projection(Generic[R]):
         """As ``on``, for events before which there is no row."""
         self.creating.update(events)
         return self.on(*events)
+
+    def renews(self, *events: type[Event]) -> Callable[[Projector], Projector]:
+        """As ``creates``, for events before which there may be a row."""
+        self.renewing.update(events)
+        return self.creates(*events)
 
     def regroups(self, event: type[Event], to: Callable[[Any], int | None]) -> None:
         """On ``event`` every row of the stream's group moves to the group ``to`` answers, or goes where that is None."""

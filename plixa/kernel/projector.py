@@ -6,21 +6,23 @@ An event that cannot be folded stops its projection for its tenant, with everyth
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
 
 from plixa.kernel import metrics
+from plixa.kernel.bulk import save_rows
 from plixa.kernel.envelope import refusal
 from plixa.kernel.errors import Unavailable
 from plixa.kernel.log import Batch, Log
 from plixa.kernel.projection import Projection, Rows
-from plixa.kernel.saving import joined, load_rows, row_pieces, save_group_changes
+from plixa.kernel.saving import load_rows, save_group_changes
+from plixa.kernel.scan import Scan, uncollected
 from plixa.kernel.uow import Kernel
 from plixa.kernel.wake import Listener
 
 log = logging.getLogger(__name__)
 
-BATCH = 2_000
+BATCH = 8_000
 POLL_SECONDS = 1.0
 TAKE = "SELECT position FROM checkpoint WHERE tenant_id = $1 AND projection = $2 FOR UPDATE SKIP LOCKED"
 BEGIN = "INSERT INTO checkpoint (tenant_id, projection) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING position"
@@ -35,45 +37,61 @@ class Poisoned(Exception):
     """The next event of a tenant's log cannot be folded."""
 
 
+class Follower(Protocol):
+    """What follows the log, from checkpoints in its name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Step = Callable[[Kernel, Any, int, int], Awaitable[Batch]]
+"""Takes a follower so many events further in a tenant's log, and saves how far it has come."""
+
+
 async def run_projectors(kernel: Kernel, listener: Listener, projections: Iterable[Projection[Any]]) -> None:
     """Keep every projection up to date, until cancelled; any number of processes may."""
+    await keep_up(kernel, listener, projections, step)
+
+
+async def keep_up(kernel: Kernel, listener: Listener, followers: Iterable[Follower], take: Step) -> None:
+    """Keep up with the logs of all tenants, step by step."""
     async with asyncio.TaskGroup() as tasks:
-        for projection in projections:
-            tasks.create_task(follow(kernel, listener, projection))
+        for follower in followers:
+            tasks.create_task(follow(kernel, listener, follower, take))
 
 
-async def follow(kernel: Kernel, listener: Listener, projection: Projection[Any]) -> None:
-    """One projection, for all tenants: at once where a wake-up comes, and by polling where none does."""
+async def follow(kernel: Kernel, listener: Listener, follower: Follower, take: Step) -> None:
+    """One of them, for all tenants: at once where a wake-up comes, and by polling where none does."""
     stopped: set[int] = set()
     while True:
         # Listening begins before reading: what is committed in between still rouses us.
         news = asyncio.create_task(listener.wait(0, POLL_SECONDS))
         try:
-            while await pass_over(kernel, projection, stopped):
+            while await pass_over(kernel, follower, stopped, take):
                 """Some tenant has more than a batch to go."""
             await asyncio.wait((news,))
         except Exception as error:
             if not isinstance(refusal(error), Unavailable):
                 raise
-            log.warning("Projection %s waits for its database: %r", projection.name, error)
+            log.warning("Projection %s waits for its database: %r", follower.name, error)
             await asyncio.sleep(POLL_SECONDS)
         finally:
             news.cancel()
 
 
-async def pass_over(kernel: Kernel, projection: Projection[Any], stopped: set[int]) -> bool:
+async def pass_over(kernel: Kernel, follower: Follower, stopped: set[int], take: Step) -> bool:
     """One batch for every tenant that is behind, so that none waits for a long one; True when there is more to do at once."""
     async with kernel.system.connection() as connection:
-        behind = await connection.fetch(BEHIND, projection.name)
-    metrics.PROJECTION_LAG.labels(projection.name).set(sum(row["lag"] for row in behind))
+        behind = await connection.fetch(BEHIND, follower.name)
+    metrics.PROJECTION_LAG.labels(follower.name).set(sum(row["lag"] for row in behind))
     more = False
     for tenant in (row["tenant_id"] for row in behind if row["tenant_id"] not in stopped):
         try:
-            more |= (await advance(kernel, projection, tenant)).full
+            more |= (await advance(kernel, follower, tenant, take=take)).full
         except Poisoned as error:
             log.error("%s", error, exc_info=error.__cause__)
             stopped.add(tenant)
-    metrics.PROJECTION_STOPPED.labels(projection.name).set(len(stopped))
+    metrics.PROJECTION_STOPPED.labels(follower.name).set(len(stopped))
     return more
 
 
@@ -85,34 +103,37 @@ async def catch_up(kernel: Kernel, projection: Projection[Any], tenant: int, bat
     return folded + len(done.facts)
 
 
-async def advance(kernel: Kernel, projection: Projection[Any], tenant: int, batch: int = BATCH) -> Batch:
+async def advance(kernel: Kernel, follower: Follower, tenant: int, batch: int = BATCH, take: Step | None = None) -> Batch:
     """Fold one batch, or what comes before the first event in it that cannot be folded; raises Poisoned when that is the first."""
+    go: Step = take or step
     limit = batch
     while True:
-        [done] = await asyncio.gather(step(kernel, projection, tenant, limit), return_exceptions=True)
+        [done] = await asyncio.gather(go(kernel, follower, tenant, limit), return_exceptions=True)
         if not isinstance(done, BaseException):
             return done
         if not isinstance(done, Exception) or isinstance(refusal(done), Unavailable):
             raise done
         if limit == 1:
-            raise Poisoned(f"Projection {projection.name} is stopped in the log of workspace {tenant}: {done!r}") from done
+            raise Poisoned(f"Projection {follower.name} is stopped in the log of workspace {tenant}: {done!r}") from done
         limit //= 2
 
 
 async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: int) -> Batch:
     """Read, fold, and save rows, counters and checkpoint in one transaction. Nothing where another process is at it."""
-    async with kernel.system.transaction() as connection:
-        place = (tenant, projection.name)
-        position = await connection.fetchval(TAKE, *place)
-        if position is None:
-            position = await connection.fetchval(BEGIN, *place)
-        if position is None:
-            return NOTHING
-        batch = await Log(connection, kernel.vault, tenant).read(position, limit, projection.topics)
-        rows = Rows(projection)
-        await load_rows(connection, tenant, rows, batch.facts)
-        rows.fold_all(batch.facts)
-        await save_group_changes(connection, tenant, rows)
-        statement, arguments = joined([*row_pieces(tenant, [rows]), (ADVANCE, (*place, batch.through))])
-        await connection.execute(statement, *arguments)
-        return batch
+    with uncollected():
+        async with kernel.system.transaction() as connection:
+            place = (tenant, projection.name)
+            position = await connection.fetchval(TAKE, *place)
+            if position is None:
+                position = await connection.fetchval(BEGIN, *place)
+            if position is None:
+                return NOTHING
+            head = await Log(connection, kernel.vault, tenant).head()
+            facts, through = await Scan(connection, kernel.vault, tenant, projection.topics).read(position, head, limit)
+            rows = Rows(projection)
+            await load_rows(connection, tenant, rows, facts)
+            rows.fold_all(facts)
+            await save_group_changes(connection, tenant, rows)
+            await save_rows(connection, tenant, rows)
+            await connection.execute(ADVANCE, *place, through)
+            return Batch(facts, through, full=through < head)

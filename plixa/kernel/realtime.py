@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 256
 """Events read at once, and so what a slow client can make us hold."""
+EARLIEST = 0.001
+"""Seconds: timers may ring a moment before their time, and whoever then waited the whole time again would look half as often."""
 RETRY = 1_000
 """Milliseconds a client waits before it reconnects."""
 
@@ -43,7 +45,7 @@ class Pace(Struct, frozen=True):
     """Seconds: between two polls where no wake-up comes, between two looks at the token, between two signs of life."""
 
     poll: float = 5.0
-    check: float = 0.4
+    check: float = 0.3
     heartbeat: float = 15.0
 
 
@@ -110,7 +112,7 @@ class Follower:
                 while not news.done() and await self._admitted():
                     if time.monotonic() - self._spoke >= pace.heartbeat:
                         yield self._tell(b":\n")
-                    await asyncio.wait((news,), timeout=pace.check)
+                    await asyncio.wait((news,), timeout=max(self._checked + pace.check - time.monotonic(), EARLIEST))
             finally:
                 news.cancel()
 

@@ -8,10 +8,9 @@ A rebuild that is killed leaves every table either as it was or rebuilt; what el
 """
 
 import asyncio
-import gc
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -20,7 +19,7 @@ from msgspec import Struct
 from plixa.kernel.crypto import Vault
 from plixa.kernel.database import SYSTEM_ROLE
 from plixa.kernel.projection import Projection
-from plixa.kernel.scan import Scan
+from plixa.kernel.scan import Scan, uncollected
 from plixa.kernel.settings import Settings
 from plixa.kernel.shadow import BUILDING, Shadow, drop_leftovers
 
@@ -104,18 +103,6 @@ async def clear_away(url: str) -> None:
         async with connected(url) as connection:
             await take_turn(connection)
             await drop_leftovers(connection)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the collector of cycles: what is made here by the million has none, and looking through it takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @asynccontextmanager

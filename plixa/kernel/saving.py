@@ -1,16 +1,20 @@
-"""What a unit of work leaves behind: the pieces of one statement (rows, counters, snapshots), and the script that appends and commits."""
+"""What a unit of work leaves behind: the pieces of one statement (rows, counters, snapshots), and the append to the log that ends it."""
 
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from prometheus_client import Counter
 
 from plixa.kernel.editor import Circumstances, Editor
-from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, Written, canonical
+from plixa.kernel.event_store import SNAPSHOT_EVERY, Recorded, Written, canonical
+from plixa.kernel.metrics import EVENTS_APPENDED
 from plixa.kernel.projection import Rows
+from plixa.kernel.tenancy import SCOPE, scoped
 
 Piece = tuple[str, tuple[Any, ...]]
 """A writing statement with its arguments, the tenant first."""
@@ -20,8 +24,16 @@ SNAPSHOT = "INSERT INTO snapshot (tenant_id, stream_id, version, topic, payload)
 COUNTERS = """INSERT INTO counter (tenant_id, projection, key, value)
 SELECT $1, $2, key, value FROM unnest($3::text[], $4::bigint[]) AS b(key, value)
 ON CONFLICT (tenant_id, projection, key) DO UPDATE SET value = counter.value + excluded.value"""
+ERASE = (
+    "DELETE FROM snapshot WHERE tenant_id = $1 AND stream_id = $2",
+    "DELETE FROM stream_key WHERE tenant_id = $1 AND stream_id = $2",
+)
 TOLD = "plixa position "
 """What ``append_events`` says, before the position it reached."""
+APPEND = """append_events($1::bigint + saved.rows * 0, $2::uuid[], $3::bigint[], $4::int[], $5::text[], $6::bytea[], $7::bytea[],
+    $8::timestamptz, $9::text::jsonb, $10::text)"""
+"""Its tenant waits for what the pieces answer: what nobody asks for the planner does at the very end."""
+NOTHING = "saved.rows * 0"
 
 
 def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
@@ -39,13 +51,17 @@ def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
     return pieces
 
 
-async def load_rows(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any], facts: list[Recorded]) -> None:
-    """Hold the rows that ``facts`` change and that are not held yet."""
+async def load_rows(
+    connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any], facts: list[Recorded], *, alone: bool = False
+) -> None:
+    """Hold the rows that ``facts`` change and that are not held yet; ``alone`` is outside a transaction."""
     keys = rows.missing(facts)
+    if not keys:
+        return
     table = rows.projection.table
     for key in keys:
         rows.hold(key, None)
-    for found in await connection.fetch(table.select(), tenant, keys) if keys else ():
+    for found in await connection.fetch(scoped(table.select("scope.tenant")) if alone else table.select(), tenant, keys):
         row = table.restore(found)
         rows.hold(table.key_of(row), row)
 
@@ -67,30 +83,78 @@ def snapshot_pieces(tenant: int, editors: Iterable[Editor[Any]], erased: Collect
     for editor in editors:
         started = editor.version - len(editor.facts)
         if editor.state.folds and editor.stream not in erased and editor.version // SNAPSHOT_EVERY > started // SNAPSHOT_EVERY:
-            payload = EventMapper(editor.key).seal_state(editor.state)
+            payload = editor.mapper.seal_state(editor.state)
             pieces.append((SNAPSHOT, (tenant, editor.stream, editor.version, editor.state.snapshot_topic(), payload)))
     return pieces
 
 
-def append_script(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> str:
-    """Append to the log and commit, in one round trip without parameters, so that the log's row is held for no longer than that.
-
-    Every value is a number, a UUID, hexadecimal, or a topic of ours.
-    """
-    actor, at = canonical(about.actor), facts[0].at
-    mappers = {stream: EventMapper(editor.key) for stream, editor in editors.items()}
-    stored = [mappers[fact.stream_id].seal(fact.stream_id, fact.version, fact.event) for fact in facts]
-    written = [Written(about.tenant, fact.number, one, at, actor, about.request_id) for fact, one in zip(facts, stored, strict=True)]
-    arrays = (
-        listed("uuid", (f"'{one.originator_id}'" for one in stored)),
-        listed("bigint", (f"{fact.number:d}" for fact in facts)),
-        listed("int", (f"{one.originator_version:d}" for one in stored)),
-        listed("text", (f"'{one.topic}'" for one in stored)),
-        listed("bytea", (octets(one.state) for one in stored)),
-        listed("bytea", (octets(one.digest()) for one in written)),
+def entries(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> tuple[Any, ...]:
+    """The arguments of ``append_events`` for events of one actor and one request."""
+    actor, at, request_id = canonical(facts[0].actor), facts[0].at, facts[0].request_id
+    stored = [editors[fact.stream_id].mapper.seal(fact.stream_id, fact.version, fact.event) for fact in facts]
+    written = [Written(about.tenant, fact.number, one, at, actor, request_id) for fact, one in zip(facts, stored, strict=True)]
+    return (
+        about.tenant,
+        [fact.stream_id for fact in facts],
+        [fact.number for fact in facts],
+        [fact.version for fact in facts],
+        [one.topic for one in stored],
+        [one.state for one in stored],
+        [one.digest() for one in written],
+        at,
+        actor.decode(),
+        request_id,
     )
-    who, request = f"{spelled(actor)}::jsonb", spelled(about.request_id.encode())
-    return f"SELECT append_events({about.tenant:d}, {', '.join(arrays)}, '{at.isoformat()}', {who}, {request}); COMMIT"
+
+
+def by_request(facts: list[Recorded]) -> list[list[Recorded]]:
+    """The events in their order, apart where actor or request change."""
+    return [list(some) for _, some in groupby(facts, key=lambda fact: (fact.actor, fact.request_id))]
+
+
+async def save_at_once(connection: "asyncpg.Connection[Any]", tenant: int, pieces: list[Piece], appended: tuple[Any, ...] | None) -> int:
+    """A transaction of one statement: do the pieces in their order, append last; answers the position reached, or 0."""
+    head, first = (APPEND, appended) if appended is not None else (NOTHING, (tenant,))
+    statement, arguments = woven(head, first, pieces)
+    position: int = await connection.fetchval(statement, *arguments)
+    return position
+
+
+async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: list[tuple[Any, ...]]) -> int:
+    """End a transaction in one round trip, for which alone the log's row is held; answers the position reached.
+
+    It comes back as a notice: a script answers nothing else.
+    """
+    position = 0
+
+    def heard(_connection: object, message: asyncpg.PostgresLogMessage) -> None:
+        nonlocal position
+        told = str(getattr(message, "message", ""))
+        if told.startswith(TOLD):
+            position = int(told.removeprefix(TOLD))
+
+    connection.add_log_listener(heard)
+    try:
+        await connection.execute("; ".join([*(append_script(*one) for one in appended), "COMMIT"]))
+    finally:
+        if not connection.is_closed():
+            connection.remove_log_listener(heard)
+    return position
+
+
+def append_script(tenant: int, streams: list[UUID], *appended: Any) -> str:
+    """Append, without parameters: every value is a number, a UUID, hexadecimal, or a topic of ours."""
+    numbers, versions, topics, payloads, digests, at, actor, request = appended
+    arrays = (
+        listed("uuid", (f"'{stream}'" for stream in streams)),
+        listed("bigint", (f"{number:d}" for number in numbers)),
+        listed("int", (f"{version:d}" for version in versions)),
+        listed("text", (f"'{topic}'" for topic in topics)),
+        listed("bytea", map(octets, payloads)),
+        listed("bytea", map(octets, digests)),
+    )
+    who = f"{spelled(actor.encode())}::jsonb, {spelled(request.encode())}"
+    return f"SELECT append_events({tenant:d}, {', '.join(arrays)}, '{at.isoformat()}', {who})"
 
 
 def listed(kind: str, literals: Iterable[str]) -> str:
@@ -109,16 +173,51 @@ def spelled(text: bytes) -> str:
 
 
 def joined(pieces: list[Piece]) -> tuple[str, list[Any]]:
-    """One statement that does all pieces."""
-    arguments: list[Any] = []
-    parts = []
-    for index, (statement, values) in enumerate(pieces):
-        parts.append(f"piece{index} AS ({shifted(statement, len(arguments))})")
+    """One statement, inside a transaction, that does all pieces in their order."""
+    return woven("", (), pieces)
+
+
+def woven(head: str, first: tuple[Any, ...], pieces: list[Piece]) -> tuple[str, list[Any]]:
+    """A statement with its arguments: ``first`` are those of ``head``, which is answered once all pieces are done."""
+    arguments = list(first)
+    for _, values in pieces:
         arguments.extend(values)
-    return f"WITH {', '.join(parts)} SELECT", arguments
+    return weave(head, len(first), tuple([(statement, len(values)) for statement, values in pieces])), arguments
+
+
+@lru_cache(maxsize=1024)
+def weave(head: str, taken: int, shapes: tuple[tuple[str, int], ...]) -> str:
+    """The text of a statement, by the shapes of its pieces: their texts, and how many arguments each takes.
+
+    What stands in WITH happens in no order of its own. So that rows are locked in the order of the pieces, the tenant is named before
+    all of them and the log is appended to after them, each waits for what the one before it answers.
+    """
+    parts = []
+    for index, (statement, count) in enumerate(shapes):
+        parts.append(f"piece{index} AS ({shifted(statement, taken)} RETURNING 1)")
+        taken += count
+    begun = f"WITH {', '.join(parts)} " if parts else ""
+    every = " UNION ALL ".join(f"SELECT 1 FROM piece{index}" for index in range(len(parts))) or "SELECT 1"  # noqa: S608
+    if not head:
+        return f"{begun}SELECT count(*) FROM ({every}) AS done"  # noqa: S608
+    saved = f"(SELECT count(*) AS rows FROM ({every}) AS done WHERE scope.tenant IS NOT NULL) AS saved"  # noqa: S608
+    return f"{begun}SELECT {head} FROM {SCOPE} CROSS JOIN LATERAL {saved}"  # noqa: S608
 
 
 @lru_cache(maxsize=1024)
 def shifted(statement: str, by: int) -> str:
     """The statement with its parameters renumbered."""
     return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", statement) if by else statement
+
+
+@lru_cache(maxsize=1024)
+def appended_of(topic: str) -> Counter:
+    """Counts the events of one topic."""
+    return EVENTS_APPENDED.labels(topic)
+
+
+def lost_race(error: asyncpg.PostgresError) -> bool:
+    """Did somebody else write the same stream or row at the same moment?"""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return error.constraint_name in {"event_pkey", "stream_key_pkey", "snapshot_pkey", "contact_alias_pkey", "tenant_slug_key"}
+    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)

@@ -11,6 +11,7 @@ WORD = re.compile(r"\w+")
 USUAL_MARKS = re.compile("[\u0300-\u034e\u0350-\u036f]+")
 LONGEST = 48
 MOST = 400
+MOST_WANTED = 8
 
 
 def folded(text: str) -> list[str]:
@@ -34,7 +35,21 @@ def lexemes(tenant: int, *texts: str | None, phones: Iterable[str] = ()) -> str:
     return " ".join(f"{tenant}/{word}" for word in [*list(words)[:MOST], *endings])
 
 
-def tsquery(tenant: int, text: str) -> str | None:
-    """Rows that have a word beginning with each word of ``text``; None when there is no word in it."""
-    words = folded(text)[:8]
-    return " & ".join(f"'{tenant}/{word}':*" for word in words) or None
+def beginnings(tenant: int, text: str) -> list[str]:
+    """What lexemes must begin with, one for each word of ``text``, the longest first: it most likely is the rarest."""
+    return [f"{tenant}/{word}" for word in sorted(dict.fromkeys(folded(text)[:MOST_WANTED]), key=len, reverse=True)]
+
+
+def tsquery(wanted: list[str]) -> str:
+    """Rows that have a lexeme with each of the wanted beginnings, for an index."""
+    return " & ".join(f"'{beginning}':*" for beginning in wanted)
+
+
+def patterns(wanted: list[str]) -> list[str]:
+    """The same for LIKE ALL over a row's words: a tenant's number and its stroke stand nowhere but where a lexeme begins."""
+    return ["%" + beginning.replace("_", r"\_") + "%" for beginning in wanted]
+
+
+def has_number(wanted: list[str]) -> bool:
+    """Whether one of the words may be part of a phone."""
+    return any(beginning.partition("/")[2].isdecimal() for beginning in wanted)

@@ -29,6 +29,7 @@ VARIABLES = {
     "PLIXA_HOST": "host",
     "PLIXA_PORT": "port",
     "PLIXA_PUBLIC_URL": "public_url",
+    "PLIXA_SITE_ORIGIN": "site_origin",
     "PLIXA_WEB_WORKERS": "web_workers",
     "PLIXA_DATABASE_URL": "database_url",
     "PLIXA_REDIS_URL": "redis_url",
@@ -36,6 +37,10 @@ VARIABLES = {
     "PLIXA_EVOLUTION_URL": "evolution_url",
     "PLIXA_EVOLUTION_API_KEY": "evolution_api_key",
     "PLIXA_MEDIA_URL": "media_url",
+    "PLIXA_RESEND_API_KEY": "resend_api_key",
+    "PLIXA_RESEND_API_BASE": "resend_api_base",
+    "PLIXA_SMTP_URL": "smtp_url",
+    "PLIXA_MAIL_FROM": "mail_from",
     "PLIXA_TRUSTED_PROXIES": "proxies",
 }
 """Every variable of the environment, and the field it sets."""
@@ -44,15 +49,22 @@ OTHERS = re.compile(r"PLIXA_(TEST|BENCH)_\w+")
 
 ADDRESSES = {
     "public_url": ("http", "https"),
+    "site_origin": ("http", "https"),
     "database_url": ("postgresql",),
     "redis_url": ("redis", "rediss", "unix"),
     "evolution_url": ("http", "https"),
     "media_url": ("file", "s3"),
+    "resend_api_base": ("http", "https"),
+    "smtp_url": ("smtp", "smtps"),
 }
 """The schemes each address may have."""
 
 TOGETHER = (("evolution_url", "evolution_api_key"),)
 """Neither half is of use alone."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Names of this machine that nobody else can reach."""
+SENDER = re.compile(r"([^<>\x00-\x1f]*<[^<>@\s,]+@[^<>@\s,]+>|[^<>@\s,]+@[^<>@\s,]+)")
+"""``Plixa <no-reply@example.com>`` or the address alone."""
 
 
 class SettingsError(Exception):
@@ -67,10 +79,9 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Throttle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """At most ``limit`` requests in ``seconds``, counted for each ``per``."""
+    """How many requests are let through, as in ``5/minute; 10/15 minute``, counted for each ``per``."""
 
-    limit: Positive
-    seconds: Positive
+    limits: Annotated[str, Meta(pattern=r"^\d+/(\d+ )?(second|minute|hour|day)(; ?\d+/(\d+ )?(second|minute|hour|day))*$")]
     per: Literal["ip", "account", "tenant", "user"]
 
 
@@ -89,11 +100,21 @@ class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connect_seconds: Positive
 
 
+class Mailing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long we wait for whoever sends our mail, and how often one process asks Resend."""
+
+    timeout_seconds: Positive
+    per_second: Positive
+
+
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long what is not history is kept."""
 
     webhook_days: Positive
     outbox_days: Positive
+    witness_days: Positive
+    mail_days: Positive
+    token_days: Positive
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +125,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str
     port: Port
     public_url: str
+    site_origin: str | None = None
+    """Where the landing page is served, whose forms may post to us."""
     web_workers: Positive
     pool_size: Positive
     secret_keys: tuple[bytes, ...]
@@ -113,10 +136,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evolution_url: str | None = None
     evolution_api_key: str | None = None
     media_url: str
+    resend_api_key: str | None = None
+    resend_api_base: str = "https://api.resend.com"
+    smtp_url: str | None = None
+    mail_from: str | None = None
     proxies: str = ""
     """Networks, with commas between them, whose ``X-Forwarded-For`` is believed."""
     argon2: Passwords
     gateway: Gateway
+    mail: Mailing
     retention: Retention
     schedules: dict[str, Positive]
     """Seconds between two runs of each piece of recurring work."""
@@ -276,10 +304,20 @@ def _check(settings: Settings) -> None:
         _ = settings.trusted_proxies
     except ValueError:
         raise SettingsError("PLIXA_TRUSTED_PROXIES must be networks such as 10.0.0.0/8, with commas between them.") from None
+    _check_mail(settings)
     if settings.default_plan not in settings.plans:
         raise SettingsError(f"default_plan in {FILE} names no plan: {settings.default_plan}.")
     if settings.environment == "production":
         _check_production(settings)
+
+
+def _check_mail(settings: Settings) -> None:
+    if settings.smtp_url is not None and not urlsplit(settings.smtp_url).hostname:
+        raise SettingsError("PLIXA_SMTP_URL must name a server, such as smtp://user:password@mail.example.com:587.")
+    if settings.mail_from is None and (settings.resend_api_key or settings.smtp_url):
+        raise SettingsError("PLIXA_MAIL_FROM must be set to the sender of our mails, such as Plixa <no-reply@example.com>.")
+    if settings.mail_from is not None and SENDER.fullmatch(settings.mail_from) is None:
+        raise SettingsError("PLIXA_MAIL_FROM must be an address such as Plixa <no-reply@example.com>.")
 
 
 def _check_address(field: str, address: str | None, schemes: tuple[str, ...]) -> None:
@@ -294,6 +332,8 @@ def _check_address(field: str, address: str | None, schemes: tuple[str, ...]) ->
         raise SettingsError(f"{_name(field)} must be an address that starts with {': or '.join(schemes)}:")
     if field == "public_url" and (parts.query or parts.fragment or not parts.hostname):
         raise SettingsError("PLIXA_PUBLIC_URL must be a plain address such as https://chat.example.com.")
+    if field == "site_origin" and address != f"{parts.scheme}://{parts.netloc}":
+        raise SettingsError("PLIXA_SITE_ORIGIN must be an origin without a path, such as https://example.com.")
 
 
 def _check_production(settings: Settings) -> None:

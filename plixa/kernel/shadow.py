@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from plixa.kernel.bulk import save_all
 from plixa.kernel.event_store import Recorded
 from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.saving import load_rows
@@ -90,7 +91,7 @@ class Shadow:
             await self._connection.copy_records_to_table(table.name, records=records, columns=["tenant_id", *table.names])
             self.written.add(tenant)
         if old:
-            await self._connection.execute(table.upsert(), tenant, *table.arrays(old))
+            await save_all(self._connection, tenant, table, old)
         if gone:
             await self._connection.execute(table.delete(), tenant, gone)
         self.counts[tenant].update(rows.counts())

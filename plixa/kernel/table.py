@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 R = TypeVar("R", bound=Struct)
+encode = msgspec.json.Encoder().encode
 
 SQL_TYPES: dict[type, str] = {
     int: "bigint",
@@ -18,11 +19,6 @@ SQL_TYPES: dict[type, str] = {
     float: "double precision",
     datetime: "timestamptz",
 }
-
-
-def encode_json(value: Any) -> str | None:
-    """A jsonb column's value."""
-    return None if value is None else msgspec.json.encode(value).decode()
 
 
 class Column(Struct, frozen=True):
@@ -36,10 +32,6 @@ class Column(Struct, frozen=True):
     def wire(self) -> str:
         """How a parameter is cast into this column."""
         return "text::jsonb" if self.sql == "jsonb" else self.sql
-
-    def out(self, value: Any) -> Any:
-        """The value as asyncpg wants it."""
-        return encode_json(value) if self.sql == "jsonb" else value
 
     def back(self, value: Any) -> Any:
         """The value as the row struct has it."""
@@ -78,8 +70,10 @@ class Table(Generic[R]):
     def record(self, row: R) -> list[Any]:
         """The row's values in column order, ready for the database."""
         values = list(msgspec.structs.astuple(row))
-        for index, one in self._json:
-            values[index] = one.out(values[index])
+        for index, _ in self._json:
+            value = values[index]
+            if value is not None:
+                values[index] = encode(value).decode()
         return values
 
     def restore(self, record: Iterable[Any]) -> R:
@@ -89,9 +83,9 @@ class Table(Generic[R]):
             values[index] = one.back(values[index])
         return self.row(*values)
 
-    def select(self) -> str:
-        """Rows by keys: ``$1`` tenant, ``$2`` keys."""
-        return f"SELECT {', '.join(self.names)} FROM {self.name} WHERE tenant_id = $1 AND {self.key} = ANY($2::bigint[])"  # noqa: S608
+    def select(self, tenant: str = "$1") -> str:
+        """Rows of a tenant by keys, ``$2``."""
+        return f"SELECT {', '.join(self.names)} FROM {self.name} WHERE tenant_id = {tenant} AND {self.key} = ANY($2::bigint[])"  # noqa: S608
 
     def select_one(self) -> str:
         """A scoped read of one row: ``$2`` its key."""
@@ -117,6 +111,15 @@ class Table(Generic[R]):
             f"INSERT INTO {self.name} (tenant_id, {', '.join(self.names)}) "  # noqa: S608
             f"SELECT $1::bigint, {values} FROM unnest({arrays}) AS b({', '.join(self.names)}) {self._changes}"
         )
+
+    def none(self) -> str:
+        """Rows without their tenant: no row at all, but every column."""
+        return f"SELECT {', '.join(self.names)} FROM {self.name} WITH NO DATA"  # noqa: S608
+
+    def take_in(self, source: str) -> str:
+        """Save the rows of another table, which lacks the tenant: ``$1``."""
+        columns = ", ".join(self.names)
+        return f"INSERT INTO {self.name} (tenant_id, {columns}) SELECT $1::bigint, {columns} FROM {source} {self._changes}"  # noqa: S608
 
     def saving(self, tenant: int, rows: list[R]) -> tuple[str, tuple[Any, ...]]:
         """The statement and arguments that save ``rows``."""

@@ -7,6 +7,9 @@ for itself alone: ``scoped`` puts the setting in front, laterally joined, so tha
 from functools import lru_cache
 from hashlib import sha256
 
+SCOPE = "(SELECT set_config('plixa.tenant', ($1::bigint)::text, true)::bigint AS tenant OFFSET 0) AS scope"
+"""Names the tenant for the statement it stands in."""
+
 
 @lru_cache(maxsize=512)
 def scoped(query: str) -> str:
@@ -16,8 +19,7 @@ def scoped(query: str) -> str:
     """
     if "scope.tenant" not in query:
         raise ValueError(f"This query does not say whose rows it wants: {query}")
-    scope = "(SELECT set_config('plixa.tenant', ($1::bigint)::text, true)::bigint AS tenant OFFSET 0) AS scope"
-    return f"SELECT answer.* FROM {scope} CROSS JOIN LATERAL ({query} OFFSET 0) AS answer"  # noqa: S608
+    return f"SELECT answer.* FROM {SCOPE} CROSS JOIN LATERAL ({query} OFFSET 0) AS answer"  # noqa: S608
 
 
 def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:
@@ -25,8 +27,13 @@ def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:
 
     Commands repeat the same few statements on keys, for which planning anew each time costs more than it finds.
     """
-    turns = "".join(f"; SELECT pg_advisory_xact_lock({lock:d})" for lock in sorted(locks))
-    return f"BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT set_config('plixa.tenant', '{tenant:d}', true){turns}"
+    begun = f"BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT set_config('plixa.tenant', '{tenant:d}', true)"
+    return f"{begun}; {turns(locks)}" if locks else begun
+
+
+def turns(locks: tuple[int, ...]) -> str:
+    """Waits for the turn of each lock, in order."""
+    return "; ".join(f"SELECT pg_advisory_xact_lock({lock:d})" for lock in sorted(set(locks)))
 
 
 def lock_of(name: str) -> int:

@@ -1,7 +1,8 @@
 """The unit of work: one tenant, one transaction, one actor. Commands edit aggregates through it; it saves everything at once.
 
-What a command leaves behind travels in one statement: read-model rows, counters, outbox rows, stream keys. The append to the tenant's log
-and the commit follow in one more round trip, for which alone the log's row is held.
+A command that only edits reads without a transaction, and all it leaves behind travels in one statement: read-model rows, counters,
+outbox rows, stream keys and, last, the append to the tenant's log. Where a transaction was begun, the append and the commit follow in
+one more round trip, so that the log's row is never held for longer than one.
 """
 
 import asyncio
@@ -20,26 +21,31 @@ from plixa.kernel.crypto import Vault, new_data_key, place_of_key
 from plixa.kernel.database import Database, Lease
 from plixa.kernel.editor import Circumstances, Editor
 from plixa.kernel.errors import NotFound, StreamConflict
-from plixa.kernel.event_store import (
-    SYSTEM,
-    Actor,
-    Aggregate,
-    EventMapper,
-    Recorded,
-    replay,
-    stream_id,
-    stream_lock,
-)
+from plixa.kernel.event_store import SYSTEM, Actor, Aggregate, Recorded, stream_id, stream_lock
 from plixa.kernel.idempotency import IdempotencyKey
-from plixa.kernel.loading import BESIDE, END, load_statement
+from plixa.kernel.loading import BESIDE, load_many, load_statement
 from plixa.kernel.media import MediaStore
-from plixa.kernel.metrics import EVENTS_APPENDED
 from plixa.kernel.numbers import Numbers
 from plixa.kernel.outbox import Effect, Outbox
 from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.recall import Recall
-from plixa.kernel.saving import NEW_STREAM, TOLD, Piece, append_script, joined, load_rows, row_pieces, save_group_changes, snapshot_pieces
-from plixa.kernel.tenancy import opening, scoped
+from plixa.kernel.saving import (
+    ERASE,
+    NEW_STREAM,
+    Piece,
+    append_and_commit,
+    appended_of,
+    by_request,
+    entries,
+    joined,
+    load_rows,
+    lost_race,
+    row_pieces,
+    save_at_once,
+    save_group_changes,
+    snapshot_pieces,
+)
+from plixa.kernel.tenancy import opening, scoped, turns
 from plixa.kernel.wake import Waker
 
 A = TypeVar("A", bound=Aggregate)
@@ -47,10 +53,6 @@ R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
 
 ATTEMPTS = 5
-ERASE = (
-    "DELETE FROM snapshot WHERE tenant_id = $1 AND stream_id = $2",
-    "DELETE FROM stream_key WHERE tenant_id = $1 AND stream_id = $2",
-)
 
 
 class Kernel(Struct, frozen=True):
@@ -63,7 +65,11 @@ class Kernel(Struct, frozen=True):
     waker: Waker
     media: MediaStore
     inline: tuple[Projection[Any], ...] = ()
-    recall: Recall[tuple[int, str, int], str] = field(default_factory=Recall)
+    recall: Recall[tuple[int, str, int], Any] = field(default_factory=Recall)
+    crowded: Recall[UUID, bool] = field(default_factory=Recall)
+    """Streams on which a writer of this process lost a race a moment ago."""
+    trail_keys: dict[int, bytes] = field(default_factory=dict)
+    """The keys of the audit trails, by tenant: each is made once and never changes."""
 
     def unit(self, tenant: int, actor: Actor = SYSTEM, request_id: str = "") -> "UnitOfWork":
         """A unit of work for one tenant."""
@@ -71,7 +77,7 @@ class Kernel(Struct, frozen=True):
 
 
 class UnitOfWork(Circumstances):
-    """A tenant's transaction. It begins with the first edit or write; reads before that stand alone."""
+    """A tenant's transaction. It begins with the first write, or when it is saved; reads and edits before that stand alone."""
 
     def __init__(self, kernel: Kernel, tenant: int, actor: Actor, request_id: str) -> None:
         self.kernel, self.tenant, self.actor, self.request_id = kernel, tenant, actor, request_id
@@ -88,9 +94,13 @@ class UnitOfWork(Circumstances):
         if self._lease is not None:
             self._lease.engaged = False
         self.recorded: list[Recorded] = []
+        self.wrote = False
+        """Was a plain row changed? The audit trail asks."""
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
         self._pieces: list[Piece] = []
+        self._alike: dict[str, list[tuple[Any, ...]]] = {}
+        self._staging = True
         self._erased: list[UUID] = []
         self._outbox = Outbox()
         self._after: list[Callable[[], None]] = []
@@ -137,8 +147,7 @@ class UnitOfWork(Circumstances):
         if self.begun and not locks:
             return connection
         if self.begun:
-            for lock in sorted(locks):
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
+            await connection.execute(turns(locks))
         else:
             if self._lease is not None:
                 self._lease.engaged = True
@@ -152,16 +161,25 @@ class UnitOfWork(Circumstances):
         """A statement of this transaction; ``$1`` is the tenant."""
         connection = await self.begin()
         status: str = await connection.execute(statement, self.tenant, *arguments)
+        self.wrote |= not status.endswith(" 0")
         return status
 
     async def insert(self, statement: str, *arguments: Any) -> Any:
         """The first value a writing statement returns; ``$1`` is the tenant."""
         connection = await self.begin()
-        return await connection.fetchval(statement, self.tenant, *arguments)
+        value = await connection.fetchval(statement, self.tenant, *arguments)
+        self.wrote |= value is not None
+        return value
 
     def also(self, statement: str, *arguments: Any) -> None:
         """A writing statement that travels with the final one; ``$1`` is the tenant."""
+        self.wrote = True
         self._pieces.append((statement, (self.tenant, *arguments)))
+
+    def also_row(self, statement: str, *values: Any) -> None:
+        """A row for a writing statement that takes an array a column, from ``$2`` on: those of one statement travel together."""
+        self.wrote = True
+        self._alike.setdefault(statement, []).append(values)
 
     async def number(self, sequence: str) -> int:
         """A new public id."""
@@ -177,9 +195,10 @@ class UnitOfWork(Circumstances):
 
     @asynccontextmanager
     async def edit(self, kind: type[A], number: int, wait: bool = True) -> AsyncIterator[Editor[A]]:
-        """An aggregate under its stream's lock; raises NotFound when there is none, or no longer.
+        """An aggregate as it stands now; raises NotFound when there is none, or no longer.
 
-        Without ``wait`` the lock is only waited for once a race was lost: for writers that seldom meet another.
+        What is recorded is only saved if nobody else recorded anything meanwhile; else the command runs again. Writers of a stream that is
+        crowded wait for its lock first, and so do those that began a transaction before, unless they do not ``wait``.
         """
         editor = self._editors.get(stream_id(kind.KIND, number))
         if editor is None:
@@ -190,9 +209,20 @@ class UnitOfWork(Circumstances):
         await self._stage(editor.facts[staged:])
 
     @asynccontextmanager
+    async def together(self, kind: type[Aggregate], numbers: list[int]) -> AsyncIterator[None]:
+        """A block that edits many aggregates: all are locked, in order, and loaded at its start; read models follow at its end."""
+        connection = await self.begin(*(stream_lock(stream_id(kind.KIND, number)) for number in numbers))
+        for number, row in await load_many(connection, self.tenant, kind, numbers, self._head(kind)):
+            editor = self._open(kind(number=number), row)
+            self._editors[editor.stream] = editor
+        begun, self._staging = len(self.recorded), False
+        yield
+        self._staging = True
+        await self._stage(self.recorded[begun:])
+
+    @asynccontextmanager
     async def create(self, state: A, contact: int | None = None) -> AsyncIterator[Editor[A]]:
         """A new stream, whose content ``contact`` may later ask to have erased."""
-        await self.begin()
         editor = Editor(self, state, 0, new_data_key())
         wrapped = self.kernel.vault.seal(editor.key, place_of_key(self.tenant, editor.stream))
         self.also(NEW_STREAM, editor.stream, contact, wrapped)
@@ -200,40 +230,36 @@ class UnitOfWork(Circumstances):
         yield editor
         await self._stage(editor.facts)
 
-    @asynccontextmanager
-    async def append(self, kind: type[A], number: int) -> AsyncIterator[Editor[A]]:
-        """The end of a stream that nobody decides on: begun with its first event, and never read to be added to."""
-        stream = stream_id(kind.KIND, number)
-        editor = self._editors.get(stream)
-        if editor is None:
-            connection = await self.begin(stream_lock(stream))
-            row = await connection.fetchrow(END, self.tenant, stream)
-            wrapped, version = row or (None, 0)
-            if wrapped is None:
-                key = new_data_key()
-                self.also(NEW_STREAM, stream, None, self.kernel.vault.seal(key, place_of_key(self.tenant, stream)))
-            else:
-                key = self.kernel.vault.open(wrapped, place_of_key(self.tenant, stream))
-            editor = self._editors[stream] = Editor(self, kind(number=number), version, key)
-        staged = len(editor.facts)
-        yield editor
-        await self._stage(editor.facts[staged:])
+    def enlist(self, editor: Editor[Any]) -> None:
+        """Save a new stream whose key is known already, and that no read model follows inline."""
+        self._editors[editor.stream] = editor
+
+    def edited(self) -> list[Editor[Any]]:
+        """Every aggregate this unit of work holds."""
+        return list(self._editors.values())
 
     async def _load(self, kind: type[A], number: int, wait: bool) -> Editor[A]:
         stream = stream_id(kind.KIND, number)
-        connection = await self.begin(stream_lock(stream)) if wait or self.attempt else await self.begin()
-        head = next((projection for projection in self.kernel.inline if projection.head_of == kind.KIND), None)
-        place = (self.tenant, stream, kind.topics(), kind.snapshot_topic())
-        row = await connection.fetchrow(load_statement(head), *place, *([number] if head else []))
+        if self.attempt or (self.begun and wait) or self.kernel.crowded.get(stream):
+            await self.begin(stream_lock(stream))
+        connection, head = await self.connection(), self._head(kind)
+        row = await connection.fetchrow(load_statement(kind, head), self.tenant, stream, *([number] if head else []))
         if row is None:
             raise NotFound
+        if not self.recorded:
+            self.now = datetime.now(UTC)
+        return self._open(kind(number=number), row)
+
+    def _open(self, blank: A, row: "asyncpg.Record") -> Editor[A]:
+        """The aggregate that was loaded; the row beside it is held as well."""
+        head, stream = self._head(type(blank)), stream_id(blank.KIND, blank.number)
         if head is not None:
-            self._hold(head, number, row)
-        key = self.kernel.vault.open(row["wrapped_key"], place_of_key(self.tenant, stream))
-        mapper = EventMapper(key)
-        state = kind(number=number) if row["snapshot"] is None else mapper.open_state(kind, row["snapshot"])
-        state = replay(state, map(mapper.open, row["topics"] or (), row["payloads"] or ()))
-        return Editor(self, state, row["version"] or row["snapshot_version"] or 0, key)
+            self._hold(head, blank.number, row)
+        return Editor.loaded(self, blank, self.kernel.vault.open(row["wrapped_key"], place_of_key(self.tenant, stream)), row)
+
+    def _head(self, kind: type[Aggregate]) -> Projection[Any] | None:
+        """The read model with a row an aggregate."""
+        return next((projection for projection in self.kernel.inline if projection.head_of == kind.KIND), None)
 
     def _rows(self, projection: Projection[R]) -> Rows[R]:
         """The working set of a read model."""
@@ -251,41 +277,54 @@ class UnitOfWork(Circumstances):
 
     async def _stage(self, facts: list[Recorded]) -> None:
         """Fold new events into the rows the answer shows."""
-        connection = await self.begin()
-        for projection in self.kernel.inline if facts else ():
+        connection = await self.connection()
+        for projection in self.kernel.inline if facts and self._staging else ():
             rows = self._rows(projection)
-            await load_rows(connection, self.tenant, rows, facts)
+            await load_rows(connection, self.tenant, rows, facts, alone=not self.begun)
             for fact in facts:
                 rows.fold(fact)
-            await save_group_changes(connection, self.tenant, rows)
+            if rows.group_changes:
+                await save_group_changes(await self.begin(), self.tenant, rows)
 
     # saving -------------------------------------------------------------------------------------------------------
 
     async def commit(self) -> None:
         """Save everything and end the transaction. Nothing is acknowledged before this returns."""
-        outbox = self._outbox.piece(self.tenant)
-        if not self.begun and not self._pieces and outbox is None:
-            self._tell_committed()
-            return
-        connection = await self.begin()
+        outbox, facts = self._outbox.piece(self.tenant), self.recorded
         pieces = [
             *row_pieces(self.tenant, self._staged.values()),
             *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
             *self._pieces,
+            *((statement, (self.tenant, *map(list, zip(*rows, strict=True)))) for statement, rows in self._alike.items()),
             *([outbox] if outbox is not None else []),
         ]
+        if self.begun or self._erased:
+            await self._save_and_commit(pieces)
+        elif pieces or facts:
+            self.position = await save_at_once(await self.connection(), self.tenant, pieces, self._entries()) or self.position
+        for fact in facts:
+            appended_of(fact.event.TOPIC).inc()
+        if facts or outbox is not None:
+            self.kernel.waker.wake(self.tenant)
+        self._tell_committed()
+        self._reset()
+
+    async def _save_and_commit(self, pieces: list[Piece]) -> None:
+        """End the transaction that was begun."""
+        connection, appended = await self.begin(), [entries(self, self._editors, facts) for facts in by_request(self.recorded)]
         if pieces:
             statement, arguments = joined(pieces)
             await connection.execute(statement, *arguments)
         for stream in self._erased:
             for erasure in ERASE:
                 await connection.execute(erasure, self.tenant, stream)
-        facts = self.recorded
-        await self._append(connection, facts)
-        if facts or outbox is not None:
-            self.kernel.waker.wake(self.tenant)
-        self._tell_committed()
-        self._reset()
+        if not appended:
+            await connection.execute("COMMIT")
+        else:
+            self.position = await append_and_commit(connection, appended)
+
+    def _entries(self) -> tuple[Any, ...] | None:
+        return entries(self, self._editors, self.recorded) if self.recorded else None
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call it once everything is saved; never if this attempt is undone."""
@@ -296,25 +335,10 @@ class UnitOfWork(Circumstances):
         for call in after:
             call()
 
-    async def _append(self, connection: "asyncpg.Connection[Any]", facts: list[Recorded]) -> None:
-        """Append and commit. The position comes back as a notice: the script answers nothing else."""
-        if not facts:
-            await connection.execute("COMMIT")
-            return
-
-        def heard(_connection: object, message: asyncpg.PostgresLogMessage) -> None:
-            told = str(getattr(message, "message", ""))
-            if told.startswith(TOLD):
-                self.position = int(told.removeprefix(TOLD))
-
-        connection.add_log_listener(heard)
-        try:
-            await connection.execute(append_script(self, self._editors, facts))
-        finally:
-            if not connection.is_closed():
-                connection.remove_log_listener(heard)
-        for fact in facts:
-            EVENTS_APPENDED.labels(fact.event.TOPIC).inc()
+    def expect_others(self) -> None:
+        """Whoever edits these streams in the next moment had better wait for their turn."""
+        for stream in self._editors:
+            self.kernel.crowded.put(stream, True)
 
     async def rollback(self) -> None:
         """Undo and forget everything of this attempt."""
@@ -329,33 +353,29 @@ class UnitOfWork(Circumstances):
             self._lease = None
 
     async def _save_rows(self) -> None:
-        """Before a read inside the transaction: let it see what was staged."""
+        """Before a read: let it see what was staged."""
         pieces = row_pieces(self.tenant, self._staged.values()) if self._staged else []
         if pieces:
-            connection = await self.connection()
+            connection = await self.begin()
             for statement, arguments in pieces:
                 await connection.execute(statement, *arguments)
             for rows in self._staged.values():
                 rows.before = dict(rows.now)
 
 
-def lost_race(error: asyncpg.PostgresError) -> bool:
-    """Did somebody else write the same stream or row at the same moment?"""
-    if isinstance(error, asyncpg.UniqueViolationError):
-        return error.constraint_name in {"event_pkey", "stream_key_pkey", "snapshot_pkey", "contact_alias_pkey", "tenant_slug_key"}
-    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
-
-
-async def perform(uow: UnitOfWork, command: Callable[[], Awaitable[T]]) -> T:
-    """Run a command and commit, again from its start when it lost a race; raises StreamConflict after five attempts."""
-    for attempt in range(ATTEMPTS):
+async def perform(uow: UnitOfWork, command: Callable[[], Awaitable[T]], attempts: int = ATTEMPTS) -> T:
+    """Run a command and commit, again from its start when it lost a race; raises StreamConflict after the last attempt."""
+    for attempt in range(attempts):
         try:
             uow.attempt = attempt
             result = await command()
             await uow.commit()
         except asyncpg.PostgresError as error:
+            lost = lost_race(error)
+            if lost:
+                uow.expect_others()
             await uow.rollback()
-            if not lost_race(error):
+            if not lost:
                 raise
         except Exception:
             await uow.rollback()

@@ -1,7 +1,7 @@
 """Proving a tenant's log: every event's hash is computed again, from the first position to the head.
 
-The chain covers the ciphertext, so it holds after keys were destroyed. Whoever may rewrite the whole log and its head
-leaves a chain that is sound but other: compare the head with one that was published before.
+The chain covers the ciphertext, so it holds after keys were destroyed. Whoever may rewrite a log and its head leaves a chain that is
+sound but other than the one that was witnessed outside the database (``plixa.kernel.witness``).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +26,10 @@ ALTERED = "altered"
 MISSING = "missing"
 FORGED = "forged"
 HEAD_DIFFERS = "head differs"
+REWRITTEN = "not what was witnessed"
+
+Witnessed = tuple[int, str]
+"""A position, and the hash in hexadecimal that the log had there."""
 
 Progress = Callable[[int, int], None]
 """Told how many positions of how many are proven."""
@@ -51,8 +55,9 @@ class Verdict(Struct, frozen=True):
 class Chain:
     """The hashes of one tenant's log, followed event by event."""
 
-    def __init__(self, tenant: int) -> None:
+    def __init__(self, tenant: int, witnessed: Witnessed | None = None) -> None:
         self.tenant, self.position, self.hash = tenant, 0, GENESIS
+        self._witnessed = witnessed
         self._actors: dict[str, bytes] = {}
 
     def follow(self, row: Sequence[Any]) -> Fault | None:
@@ -67,7 +72,13 @@ class Chain:
         if known != found:
             return Fault(position, ALTERED)
         self.position, self.hash = position, known
-        return None
+        is_witnessed = self._witnessed is not None and self._witnessed[0] == position
+        return Fault(position, REWRITTEN) if is_witnessed and self._witnessed != (position, known.hex()) else None
+
+    def shortage(self) -> Fault | None:
+        """Where the log ends before what was witnessed."""
+        cut = self._witnessed is not None and self.position < self._witnessed[0]
+        return Fault(self.position + 1, REWRITTEN) if cut else None
 
     def _actor(self, who: str) -> bytes:
         actor = self._actors.get(who)
@@ -84,14 +95,15 @@ def canonical_again(who: str) -> bytes:
         return b""
 
 
-async def verify_chain(system: Database, tenant: int, progress: Progress | None = None) -> Verdict:
-    """Prove the log as far as it reached when this began; it may grow meanwhile."""
+async def verify_chain(system: Database, tenant: int, progress: Progress | None = None, witnessed: Witnessed | None = None) -> Verdict:
+    """Prove the log as far as it reached when this began, and that it is the one that was ``witnessed``; it may grow meanwhile."""
     async with system.connection() as connection:
         head = await connection.fetchrow(HEAD, tenant)
         position, known, tail = head if head is not None else (None, None, None)
-        chain = Chain(tenant)
+        chain = Chain(tenant, witnessed)
         fault = await follow(connection, chain, position or 0, progress)
-    return Verdict(tenant, position or 0, known or GENESIS, chain.position, fault or ending(chain, known, tail or 0))
+    fault = fault or ending(chain, known, tail or 0) or chain.shortage()
+    return Verdict(tenant, position or 0, known or GENESIS, chain.position, fault)
 
 
 async def follow(connection: "asyncpg.Connection[Any]", chain: Chain, last: int, progress: Progress | None) -> Fault | None:
@@ -109,9 +121,9 @@ async def follow(connection: "asyncpg.Connection[Any]", chain: Chain, last: int,
 
 
 def ending(chain: Chain, head: bytes | None, tail: int) -> Fault | None:
-    """What is wrong where a sound chain ends: events behind the head, or a head of another chain."""
+    """What is wrong where a sound chain ends: events behind the head, a head of another chain, or none at all."""
     if tail > chain.position:
         return Fault(chain.position + 1, FORGED if head is not None else HEAD_DIFFERS)
-    if chain.hash != (head or GENESIS):
+    if chain.hash != head:
         return Fault(chain.position, HEAD_DIFFERS)
     return None

@@ -6,7 +6,7 @@ import msgspec
 from httpx import AsyncClient
 from litestar import Controller
 
-from plixa.identity.commands import Entrance
+from plixa.identity.commands.sessions import Entrance
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data
 from plixa.kernel.http import get
@@ -28,7 +28,7 @@ class Echo(Controller):
 
 
 async def test_an_operation_counts_the_calls_of_each_tenant(client: AsyncClient, entrance: Entrance) -> None:
-    throttles = {"send_message": Throttle(limit=2, seconds=60, per="tenant")}
+    throttles = {"send_message": Throttle(limits="2/minute", per="tenant")}
     strict = Entrance(
         entrance.kernel, msgspec.structs.replace(entrance.settings, throttles=throttles), entrance.passwords, entrance.throttler
     )

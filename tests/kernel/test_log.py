@@ -157,6 +157,11 @@ class TestProving:
         await library.tamper("DELETE FROM log_head WHERE tenant_id = $1")
         assert await fault(library) == Fault(1, HEAD_DIFFERS)
 
+    async def test_a_log_that_is_gone_as_a_whole_is_missed(self, library: Library) -> None:
+        await library.tamper("DELETE FROM event WHERE tenant_id = $1")
+        await library.tamper("DELETE FROM log_head WHERE tenant_id = $1")
+        assert await fault(library) == Fault(0, HEAD_DIFFERS)
+
     @pytest.mark.parametrize(("position", "what"), [(11, FORGED), (0, FORGED), (-3, FORGED)])
     async def test_an_event_forged_at_an_end_is_found(self, library: Library, position: int, what: str) -> None:
         await forge(library, position)

@@ -102,3 +102,22 @@ async def test_redis_is_used_again_as_soon_as_it_answers(monkeypatch: pytest.Mon
         await throttler.hit("key", "1/minute")
         assert metrics.THROTTLE_BLIND._value.get() == 0
         await throttler.close()
+
+
+async def test_a_large_limit_is_taken_in_shares_and_exact_to_a_hundredth(valkey: ValkeyServer) -> None:
+    throttlers = [Throttler(url(valkey)), Throttler(url(valkey))]
+    passed = await admitted(throttlers, 1_500, "shares", "600/minute")
+    assert 600 - 2 * 5 <= passed <= 600
+    assert await admitted(throttlers, 20, "shares", "600/minute") == 0
+    for throttler in throttlers:
+        await throttler.close()
+
+
+async def test_a_share_is_lost_when_its_window_ends(valkey: ValkeyServer) -> None:
+    throttler = Throttler(url(valkey))
+    await throttler.hit("spent", "200/second")
+    [(place, (left, until))] = throttler._shares.items()
+    assert left == 1
+    throttler._shares[place] = (left, until - 1)
+    assert not throttler._spend(*place)
+    await throttler.close()

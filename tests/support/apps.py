@@ -9,25 +9,24 @@ from httpx import ASGITransport, AsyncClient
 from litestar import Litestar, Router
 from litestar.di import Provide
 
-from plixa.identity.commands import Entrance
-from plixa.identity.queries import find_principal
-from plixa.kernel.auth import Gatekeeper, enforce_access
+from plixa.api import DEPENDENCIES, provide_entrance
+from plixa.identity.commands.sessions import Entrance
+from plixa.identity.queries.tokens import find_principal
+from plixa.kernel.auth import Gatekeeper
 from plixa.kernel.bodies import JsonRequest
 from plixa.kernel.envelope import answer_error
-from plixa.kernel.http import provide_caller, provide_kernel, provide_uow, refuse_undeclared, remember_key
+from plixa.kernel.guard import enforce_access, note_denial
+from plixa.kernel.http import refuse_undeclared
 from plixa.kernel.requests import watch_requests
 
 
 def make_app(entrance: Entrance, *controllers: Any) -> Litestar:
     """An application of the given controllers under ``/v1``, on the tests' own kernel."""
-    dependencies = {
-        "uow": Provide(provide_uow, sync_to_thread=False),
-        "caller": Provide(provide_caller, sync_to_thread=False),
-        "kernel": Provide(provide_kernel, sync_to_thread=False),
-    }
-    guards = [enforce_access, remember_key]
+    dependencies = DEPENDENCIES | {"entrance": Provide(provide_entrance, sync_to_thread=False)}
+    guards = [enforce_access]
     router = Router("/v1", route_handlers=controllers, guards=guards, dependencies=dependencies)
-    app = Litestar([router], request_class=JsonRequest, exception_handlers={Exception: answer_error}, openapi_config=None)
+    failures: dict[str, Any] = {"exception_handlers": {Exception: answer_error}, "after_exception": [note_denial]}
+    app = Litestar([router], request_class=JsonRequest, openapi_config=None, **failures)
     app.state.kernel, app.state.settings = entrance.kernel, entrance.settings
     app.state.passwords, app.state.throttler = entrance.passwords, entrance.throttler
     app.state.gatekeeper = Gatekeeper(find_principal(entrance.kernel.system, entrance.settings))

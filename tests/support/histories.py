@@ -8,7 +8,21 @@ from random import Random
 from typing import Any
 
 import asyncpg
+from msgspec.structs import astuple
 
+from plixa.inbox.commands.surveys import Kept
+from plixa.inbox.domain.care import (
+    AwayTold,
+    OptedOut,
+    SurveyAsked,
+    SurveyCommented,
+    SurveyEnded,
+    SurveyKept,
+    SurveyRated,
+    Target,
+    TargetMissed,
+    TargetsSet,
+)
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import (
     Absorbed,
@@ -16,12 +30,15 @@ from plixa.inbox.domain.events import (
     Acknowledged,
     Assigned,
     Author,
+    Blocked,
     Closed,
     ContactChanged,
+    ContactRemoved,
     Content,
     Deleted,
     Echoed,
     Edited,
+    Erased,
     Failed,
     InDoubt,
     Labelled,
@@ -43,9 +60,11 @@ from plixa.inbox.domain.events import (
     Reopened,
     Revoked,
     Snoozed,
+    Unblocked,
     Unlabelled,
     Woken,
 )
+from plixa.inbox.queries.surveys import list_surveys_of
 from plixa.kernel.event_store import Actor, Event, stream_id
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from projections.registry import ASYNC, INLINE
@@ -64,6 +83,7 @@ class History:
         self.kernel, self.tenant, self.dice = kernel, tenant, Random(seed)
         self.messages: dict[int, list[int]] = {}
         self.merged: dict[int, tuple[int, ...]] = {}
+        self.surveys: dict[int, list[int]] = {}
         self.actor = Actor("member", 7, "Ana")
         self._numbers = count(seed * 1_000_000 + 1)
 
@@ -106,24 +126,32 @@ class History:
     async def _converse(self, uow: UnitOfWork, dice: Random) -> Callable[[], None]:
         """One to five events of one or two conversations, in one transaction."""
         fresh: dict[int, list[int]] = {}
+        asked: dict[int, list[int]] = {}
         for number in sorted(dice.sample(list(self.messages), dice.choice((1, 1, 1, 2)))):
-            new = fresh[number] = list[int]()
+            new, surveys = fresh.setdefault(number, []), asked.setdefault(number, [])
             async with uow.edit(Conversation, number) as editor:
                 for _ in range(dice.randrange(1, 6)):
-                    if dice.random() < 0.35:
-                        message, event = self._written(dice)
-                        new.append(message)
-                    elif dice.random() < 0.65:
-                        event = changed(dice, dice.choice([*self.messages[number], *new, 999_999_999]))
-                    else:
-                        event = happened(dice)
-                    editor.record(event)
+                    editor.record(self._next(dice, number, new, surveys))
 
         def remember() -> None:
             for number, new in fresh.items():
                 self.messages[number] += new
+            for number, surveys in asked.items():
+                self.surveys.setdefault(number, []).extend(surveys)
 
         return remember
+
+    def _next(self, dice: Random, number: int, new: list[int], surveys: list[int]) -> Event:
+        """Something happens in a conversation, that may add to its messages or surveys."""
+        if dice.random() < 0.35:
+            message, event = self._written(dice)
+            new.append(message)
+            return event
+        if dice.random() < 0.2:
+            return self._cared(dice, number, surveys)
+        if dice.random() < 0.65:
+            return changed(dice, dice.choice([*self.messages[number], *new, 999_999_999]))
+        return happened(dice)
 
     async def _merge(self, uow: UnitOfWork, dice: Random) -> Callable[[], None]:
         winner, loser = dice.sample(list(self.messages), 2)
@@ -140,23 +168,49 @@ class History:
 
         def remember() -> None:
             self.messages[winner] += self.messages.pop(loser)
+            self.surveys.setdefault(winner, []).extend(self.surveys.pop(loser, []))
             self.merged[winner] = (*self.merged.get(winner, ()), loser, *self.merged.pop(loser, ()))
 
         return remember
 
     async def _delete(self, uow: UnitOfWork, dice: Random) -> Callable[[], None]:
-        """With all it took in; each of their streams says so, and loses its key."""
-        number = dice.choice(list(self.messages))
+        """With all it took in; each of their streams says so, and loses its key. What surveys came to is kept."""
+        number, gone = dice.choice(list(self.messages)), dice.choice((Deleted, Erased))
+        for row in await list_surveys_of(uow, number):
+            async with uow.create(Kept(number=row.id)) as kept:
+                kept.record(SurveyKept(row.id, number, *astuple(row)[2:]))
         for each in sorted((number, *self.merged.get(number, ()))):
             async with uow.edit(Conversation, each) as editor:
-                editor.record(Deleted())
+                editor.record(gone())
             uow.erase(stream_id(Conversation.KIND, each))
 
         def remember() -> None:
             del self.messages[number]
+            self.surveys.pop(number, None)
             self.merged.pop(number, None)
 
         return remember
+
+    def _cared(self, dice: Random, number: int, new: list[int]) -> Event:
+        """A survey is asked, or something happens to one; or to targets."""
+        surveys = [*self.surveys.get(number, ()), *new]
+        target = dice.choice((None, Target(900), Target(900, NOON, moment(dice))))
+        agent = dice.choice(((None, None), (7, "Ana")))
+        if not surveys or dice.random() < 0.3:
+            survey = next(self._numbers)
+            new.append(survey)
+            return SurveyAsked(survey, 1, dice.randrange(1, 5), f"2026-05-0{dice.randrange(1, 9)}", moment(dice), False, *agent)
+        survey = dice.choice(surveys)
+        others: tuple[Event, ...] = (
+            SurveyRated(survey, 1, dice.randrange(1, 6), agent[0], dice.choice((None, moment(dice)))),
+            SurveyCommented(survey, 1),
+            SurveyEnded(survey, "expired"),
+            TargetsSet(target, dice.choice((None, target))),
+            TargetMissed(dice.choice(("first_response", "resolution")), NOON),
+            AwayTold(1, NOON),
+            OptedOut(1, 1),
+        )
+        return dice.choice(others)
 
     def _received(self, dice: Random) -> tuple[int, Received]:
         message = next(self._numbers)
@@ -218,6 +272,9 @@ def happened(dice: Random) -> Event:
         Labelled(dice.randrange(1, 5)),
         Unlabelled(dice.randrange(1, 5)),
         ContactChanged(dice.randrange(1, 50), "5511988887777", "Zoë"),
+        ContactRemoved(),
+        Blocked(),
+        Unblocked(),
     )
     return dice.choice(events)
 

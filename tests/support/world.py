@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from plixa.identity.commands import Entrance, Register, open_session, register
+from plixa.identity.commands.registering import Register, register
+from plixa.identity.commands.sessions import Entrance, open_session
 from plixa.kernel.event_store import Actor
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 

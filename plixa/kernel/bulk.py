@@ -1,0 +1,42 @@
+"""Saving many rows of a read model at once: by COPY, as arrays of everything take several times as long to encode."""
+
+from typing import Any, Final
+
+import asyncpg
+
+from plixa.kernel.projection import Rows
+from plixa.kernel.saving import COUNTERS
+from plixa.kernel.table import Table
+
+ENDING: Final = "__batch"
+MANY: Final = 50
+"""Fewer rows travel faster in one statement."""
+
+
+async def save_rows(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any]) -> None:
+    """Changed rows, deleted rows and counters of one read model."""
+    table = rows.projection.table
+    await save_all(connection, tenant, table, rows.changed())
+    if gone := rows.gone():
+        await connection.execute(table.delete(), tenant, gone)
+    if counts := rows.counts():
+        await connection.execute(COUNTERS, tenant, table.name, list(counts), list(counts.values()))
+
+
+async def save_all(connection: "asyncpg.Connection[Any]", tenant: int, table: Table[Any], rows: list[Any]) -> None:
+    """Insert rows, or put them in the place of those there are.
+
+    They come through a temporary table: COPY neither replaces rows nor writes where row-level security is.
+    """
+    if not rows:
+        return
+    if len(rows) < MANY:
+        statement, arguments = table.saving(tenant, rows)
+        await connection.execute(statement, *arguments)
+        return
+    batch = f"{table.name}{ENDING}"
+    async with connection.transaction():
+        await connection.execute(f"CREATE TEMP TABLE {batch} ON COMMIT DROP AS {table.none()}")
+        await connection.copy_records_to_table(batch, records=map(table.record, rows), columns=table.names)
+        await connection.execute(table.take_in(batch), tenant)
+        await connection.execute(f"DROP TABLE {batch}")
