@@ -1,15 +1,14 @@
-"""Entries are added to their subject's stream whatever it holds and whoever else writes."""
+"""One entry of whatever a unit of work did, saved with it, whoever else writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import httpx
 import pytest
 
-from plixa.identity.commands import InvalidCredentials, open_session
-from plixa.kernel.audit import OPEN_LOG, record, trail
-from plixa.kernel.event_store import stream_id
-from plixa.kernel.log import read_stream
+from plixa.identity.commands.sessions import InvalidCredentials, open_session
+from plixa.kernel.audit import OPEN_LOG, Untold, complete, record
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from plixa.kernel.verify import verify_chain
 from tests.identity.people import entries, registered, value
@@ -17,46 +16,56 @@ from tests.identity.people import entries, registered, value
 Command = Callable[[UnitOfWork], Awaitable[None]]
 
 
-async def test_entries_of_one_commit_keep_their_order_and_their_streams(kernel: Kernel) -> None:
-    async def command(uow: UnitOfWork) -> None:
-        for step, subject in enumerate((("label", 1), ("label", 2), ("sector", 1), ("label", 1))):
-            await record(uow, f"step.{step}", subject, {"name": "before"}, {"name": "after"})
+async def test_an_entry_is_a_stream_of_its_own_under_the_key_of_the_trail(kernel: Kernel) -> None:
+    async def rename(uow: UnitOfWork, number: int) -> None:
+        await record(uow, "label.renamed", ("label", number), {"name": "a"}, {"name": "b"})
 
     tenant = await new_log(kernel)
-    await commit(kernel, tenant, command)
+    for number in (1, 2, 1):
+        await commit(kernel, tenant, partial(rename, number=number))
     found = await entries(kernel, tenant)
     assert [(entry.action, entry.subject, entry.subject_id, fact.version) for fact, entry in found] == [
-        ("step.0", "label", 1, 1),
-        ("step.1", "label", 2, 1),
-        ("step.2", "sector", 1, 1),
-        ("step.3", "label", 1, 2),
+        ("label.renamed", "label", 1, 1),
+        ("label.renamed", "label", 2, 1),
+        ("label.renamed", "label", 1, 1),
     ]
-    assert (found[0][1].before, found[0][1].after) == ({"name": "before"}, {"name": "after"})
-    assert len(await read_stream(kernel, tenant, stream_id("audit/label", 1))) == 2
+    assert (found[0][1].before, found[0][1].after) == ({"name": "a"}, {"name": "b"})
+    assert len({fact.stream_id for fact, _ in found}) == 3
+    assert await value(kernel, "SELECT count(*) FROM stream_key WHERE tenant_id = $1", tenant) == 1
 
 
-async def test_parallel_writers_of_one_new_subject_lose_no_entry(kernel: Kernel) -> None:
+async def test_a_unit_of_work_leaves_one_entry_and_no_second(kernel: Kernel) -> None:
+    async def command(uow: UnitOfWork) -> None:
+        await record(uow, "label.renamed", ("label", 1))
+        await record(uow, "label.deleted", ("label", 1))
+
+    tenant = await new_log(kernel)
+    with pytest.raises(Untold, match="second entry"):
+        await commit(kernel, tenant, command)
+    assert await entries(kernel, tenant) == []
+
+
+async def test_what_was_changed_in_silence_is_refused(kernel: Kernel) -> None:
+    async def command(uow: UnitOfWork) -> None:
+        await uow.execute("INSERT INTO checkpoint (tenant_id, projection) VALUES ($1, 'anything')")
+        await complete(uow)
+
+    tenant = await new_log(kernel)
+    with pytest.raises(Untold, match="no entry"):
+        await commit(kernel, tenant, command)
+
+
+async def test_parallel_writers_of_a_new_trail_lose_no_entry(kernel: Kernel) -> None:
     async def command(uow: UnitOfWork) -> None:
         await record(uow, "label.renamed", ("label", 1))
 
     tenant = await new_log(kernel)
     await asyncio.gather(*(commit(kernel, tenant, command) for _ in range(30)))
-    assert [fact.version for fact, _ in await entries(kernel, tenant)] == list(range(1, 31))
+    assert len(await entries(kernel, tenant)) == 30
     assert (await verify_chain(kernel.system, tenant)).fault is None
 
 
-async def test_a_long_trail_goes_on(kernel: Kernel) -> None:
-    async def command(uow: UnitOfWork) -> None:
-        for _ in range(101):
-            await record(uow, "label.renamed", ("label", 1))
-
-    tenant = await new_log(kernel)
-    await commit(kernel, tenant, command)
-    await commit(kernel, tenant, command)
-    assert len(await entries(kernel, tenant)) == 202
-
-
-async def test_a_trail_whose_key_was_destroyed_goes_on_with_a_new_one(kernel: Kernel) -> None:
+async def test_a_trail_whose_key_was_destroyed_is_silent_and_its_chain_whole(kernel: Kernel) -> None:
     async def command(uow: UnitOfWork) -> None:
         await record(uow, "label.renamed", ("label", 1))
 
@@ -64,10 +73,9 @@ async def test_a_trail_whose_key_was_destroyed_goes_on_with_a_new_one(kernel: Ke
     await commit(kernel, tenant, command)
     async with kernel.system.connection() as connection:
         await connection.execute("DELETE FROM stream_key WHERE tenant_id = $1", tenant)
-    await commit(kernel, tenant, command)
-    assert await value(kernel, "SELECT max(version) FROM event WHERE tenant_id = $1", tenant) == 2
+    assert await entries(kernel, tenant) == []
     verdict = await verify_chain(kernel.system, tenant)
-    assert (verdict.fault, verdict.proven) == (None, 2)
+    assert (verdict.fault, verdict.proven) == (None, 1)
 
 
 async def test_nothing_is_kept_of_what_was_undone(client: httpx.AsyncClient, kernel: Kernel) -> None:
@@ -103,11 +111,6 @@ async def test_what_follows_a_commit_does_so_once_and_never_without_it(kernel: K
     assert done == []
     await commit(kernel, tenant, command)
     assert done == ["saved"]
-
-
-async def test_every_kind_of_subject_has_streams_of_its_own() -> None:
-    assert trail("label") is trail("label")
-    assert trail("label").KIND != trail("sector").KIND
 
 
 async def new_log(kernel: Kernel) -> int:

@@ -47,6 +47,8 @@ async def test_a_workspace_its_owner_and_a_working_token_come_back(client: httpx
         "email": "lucia.first@plixa.app",
         "role": "owner",
         "locale": None,
+        "is_available": None,
+        "two_factor_enabled": False,
     }
     assert tenant == {
         "id": tenant["id"],
@@ -55,14 +57,18 @@ async def test_a_workspace_its_owner_and_a_working_token_come_back(client: httpx
         "country_code": "BR",
         "timezone": "America/Sao_Paulo",
         "locale": "pt",
+        "currency": "BRL",
         "status": "active",
+        "logo_url": None,
         "agents_can_delete_conversations": False,
-        "plan": {"key": "starter", "source": "default", "features": [], "limits": {"whatsapp_numbers": 1, "seats": 2}},
+        "deletion_scheduled_at": None,
+        "plan": {"key": "starter", "source": "default", "features": [], "limits": {"whatsapp_numbers": 1, "seats": 2}, "expires_at": None},
     }
     assert re.fullmatch(r"lucia-studios-[a-z0-9]{6}", tenant["slug"])
     assert re.fullmatch(r"\d+\|plxp_[0-9A-Za-z]{46}", data["token"])
     me = await client.get("/v1/me", headers=bearer(data["token"]))
-    assert me.json() == {"data": {"user": user, "tenant": tenant}, "meta": None, "errors": None}
+    shown = {"user": user, "tenant": tenant, "must_enable_two_factor": False, "impersonated_by": None}
+    assert me.json() == {"data": shown, "meta": None, "errors": None}
 
 
 async def test_what_is_optional_has_its_default(client: httpx.AsyncClient) -> None:
@@ -181,7 +187,7 @@ async def test_one_entry_tells_of_it_and_the_chain_holds(client: httpx.AsyncClie
     [(fact, entry)] = await entries(kernel, tenant["id"])
     assert (entry.action, entry.subject, entry.subject_id) == ("tenant.registered", "tenant", tenant["id"])
     assert entry.before is None
-    assert entry.after == {key: tenant[key] for key in ("name", "slug", "country_code", "timezone", "locale")}
+    assert entry.after == {key: tenant[key] for key in ("name", "slug", "country_code", "timezone", "locale", "currency")}
     assert entry.address == "127.0.0.1"
     assert fact.actor == Actor("member", user["id"], "Lucia Pereira")
     assert fact.request_id

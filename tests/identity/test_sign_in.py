@@ -12,12 +12,16 @@ import pytest
 from argon2 import PasswordHasher
 from litestar import Litestar
 
-from plixa.identity.commands import Entrance
+from plixa.identity.commands.sessions import Entrance
+from plixa.identity.controllers.authentication import AuthenticationController
 from plixa.kernel.audit import PLATFORM
+from plixa.kernel.passwords import PasswordChecker
 from plixa.kernel.settings import Passwords, Settings, Throttle
+from plixa.kernel.throttle import Throttler
 from plixa.kernel.uow import Kernel
 from plixa.kernel.verify import verify_chain
-from tests.identity.people import PASSWORD, anywhere, bearer, connect, entries, registered, stricter, value
+from tests.identity.people import PASSWORD, anywhere, bearer, connect, entries, mails, registered, sign_in, stricter, value
+from tests.support.apps import make_app
 
 SLOW = Passwords(time_cost=2, memory_kib=19456, parallelism=1)
 
@@ -96,7 +100,6 @@ async def test_every_try_leaves_one_entry_and_the_chain_holds(client: httpx.Asyn
         ("member.signed_out", "member", member),
     ]
     assert [fact.actor.type for fact, _ in trail] == ["member", "member", "system", "member"]
-    assert [fact.version for fact, _ in trail] == [1, 1, 2, 3]
     assert "not-the-password" not in repr(trail)
     verdict = await verify_chain(kernel.system, tenant)
     assert (verdict.fault, verdict.proven) == (None, 4)
@@ -139,13 +142,27 @@ async def test_a_garbage_hash_opens_nothing_and_breaks_nothing(client: httpx.Asy
     assert (await sign_in(client, data["user"]["email"])).status_code == 401
 
 
+@pytest.mark.parametrize(("failures", "templates"), [(4, []), (5, ["new_sign_in"])])
+async def test_a_sign_in_after_five_failures_is_told_by_mail(
+    client: httpx.AsyncClient, kernel: Kernel, failures: int, templates: list[str]
+) -> None:
+    data = await registered(client)
+    email, tenant = data["user"]["email"], data["tenant"]["id"]
+    await asyncio.gather(*(sign_in(client, email, "not-the-password") for _ in range(failures)))
+    for _ in range(2):
+        assert (await sign_in(client, email, headers={"User-Agent": "Firefox"})).status_code == 200
+    sent = await mails(kernel, tenant)
+    assert [mail.template for mail in sent] == templates
+    assert all((mail.to, mail.values["failures"], mail.values["agent"]) == (email, 5, "Firefox") for mail in sent)
+
+
 class TestThrottles:
     @pytest.fixture
     def strict(self, entrance: Entrance, settings: Settings) -> Litestar:
         throttles = settings.throttles | {
-            "login_ip": Throttle(limit=10, seconds=60, per="ip"),
-            "login_account": Throttle(limit=5, seconds=60, per="account"),
-            "register": Throttle(limit=2, seconds=60, per="ip"),
+            "login_ip": Throttle(limits="10/minute", per="ip"),
+            "login_account": Throttle(limits="5/minute", per="account"),
+            "register": Throttle(limits="2/minute", per="ip"),
         }
         return stricter(entrance, msgspec.structs.replace(settings, throttles=throttles))
 
@@ -160,6 +177,37 @@ class TestThrottles:
         refused = await sign_in(connect(strict, anywhere()), email)
         assert refused.json()["errors"][0]["code"] == "RATE_LIMITED"
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
+
+    async def test_five_hundred_at_once_cost_five_hashes_and_keep_nobody_else_out(
+        self, client: httpx.AsyncClient, entrance: Entrance, settings: Settings
+    ) -> None:
+        """Two processes that share nothing but Redis; the tries come from everywhere, then from one address that says it is many."""
+        as_shipped = {"login_ip": Throttle(limits="10/minute; 100/hour", per="ip")}
+        as_shipped["login_account"] = Throttle(limits="5/minute; 10/15 minute", per="account")
+        strict = msgspec.structs.replace(settings, throttles=settings.throttles | as_shipped)
+        victim, other = [(await registered(client))["user"]["email"] for _ in range(2)]
+        processes = [Process(entrance, strict) for _ in range(2)]
+        attacks = [processes[number % 2].wrong(anywhere(), victim) for number in range(500)]
+        *answers, friendly = await asyncio.gather(*attacks, sign_in(connect(processes[0].app, anywhere()), other))
+        assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 495
+        assert sum(process.passwords.evaluated for process in processes) == 5 + 1
+        assert friendly.status_code == 200
+        locked = await sign_in(connect(processes[0].app, anywhere()), victim)
+        assert (locked.status_code, int(locked.headers["Retry-After"]) <= 900) == (429, True)
+
+        address, before = anywhere(), sum(process.passwords.evaluated for process in processes)
+        attacks = [processes[number % 2].wrong(address, f"{secrets.token_hex(8)}@plixa.app") for number in range(200)]
+        assert sorted(answer.status_code for answer in await asyncio.gather(*attacks)) == [401] * 10 + [429] * 190
+        assert sum(process.passwords.evaluated for process in processes) == before + 10
+        assert (await sign_in(connect(processes[1].app, anywhere()), other)).status_code == 200
+        for process in processes:
+            await process.throttler.close()
+
+    async def test_the_right_password_starts_the_count_anew(self, client: httpx.AsyncClient, strict: Litestar) -> None:
+        email = (await registered(client))["user"]["email"]
+        for password in ["not-the-password"] * 4 + [PASSWORD] * 8:
+            answer = await sign_in(connect(strict, anywhere()), email, password)
+            assert answer.status_code == (200 if password == PASSWORD else 401)
 
     @pytest.mark.parametrize(
         "address",
@@ -183,8 +231,28 @@ class TestThrottles:
                 await registered(client)
 
 
-async def sign_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD, headers: dict[str, str] | None = None) -> httpx.Response:
-    return await client.post("/v1/auth/login", json={"email": email, "password": password}, headers=headers)
+class Counting(PasswordChecker):
+    """Counts what was really hashed."""
+
+    evaluated = 0
+
+    def _verify(self, stored: str | None, password: str) -> bool:
+        self.evaluated += 1
+        return super()._verify(stored, password)
+
+
+class Process:
+    """An application with a throttler of its own, as another process has it."""
+
+    def __init__(self, entrance: Entrance, settings: Settings) -> None:
+        self.passwords, self.throttler = Counting(settings.argon2), Throttler(str(settings.redis_url))
+        changed = msgspec.structs.replace(entrance, settings=settings, passwords=self.passwords, throttler=self.throttler)
+        self.app = make_app(changed, AuthenticationController)
+
+    async def wrong(self, address: str, email: str) -> httpx.Response:
+        """A try that must fail, with headers that claim to come from elsewhere."""
+        claims = {name: anywhere() for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP")}
+        return await sign_in(connect(self.app, address), email, "not-the-password", claims)
 
 
 async def set_hash(kernel: Kernel, data: dict[str, Any], password_hash: str) -> None:

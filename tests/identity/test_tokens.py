@@ -8,7 +8,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from plixa.identity.queries import find_principal
+from plixa.identity.queries.tokens import find_principal
 from plixa.kernel.auth import Gatekeeper, hashed, mint
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import Kernel
@@ -95,7 +95,7 @@ async def test_nothing_but_the_whole_token_opens(client: httpx.AsyncClient) -> N
             f"Bearer |{secret}",
             f"Bearer {foreign}|{secret}",
             f"Bearer 999999999|{secret}",
-            f"Bearer {number}|{mint('plxp_')}",
+            f"Bearer {number}|{mint('panel')}",
         ),
         *(f"Bearer {number}|{secret[:-6]}", f"Bearer {number}|{secret[:-1]}{typo}", f"Bearer {number}|{secret[5:]}"),
         *(f"Bearer {number}|plx_{secret[5:]}", f"Bearer -{number}|{secret}", f"Bearer {number}.0|{secret}"),
@@ -123,7 +123,7 @@ async def test_a_typo_is_refused_without_asking_the_database() -> None:
         raise AssertionError(number, digest)
 
     gatekeeper = Gatekeeper(unreachable)
-    secret = mint("plxp_")
+    secret = mint("panel")
     with pytest.raises(Exception, match="Authentication required"):
         await gatekeeper.principal(f"Bearer 1|{secret[:-1]}{'A' if secret[-1] != 'A' else 'B'}")
 
@@ -143,7 +143,7 @@ async def test_a_principal_has_what_the_plan_includes(client: httpx.AsyncClient,
     )
     assert found.features == settings.plans["business"].features
     me = (await client.get("/v1/me", headers=bearer(data["token"]))).json()["data"]
-    assert (me["tenant"]["plan"]["key"], me["tenant"]["plan"]["source"]) == ("business", "licence")
+    assert (me["tenant"]["plan"]["key"], me["tenant"]["plan"]["source"]) == ("business", "license")
     assert me["tenant"]["plan"]["features"] == sorted(settings.plans["business"].features)
 
 

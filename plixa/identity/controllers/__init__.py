@@ -1,0 +1,1 @@
+"""Routes: signing in, second factors, API tokens and one's own account."""
