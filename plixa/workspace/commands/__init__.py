@@ -1,0 +1,1 @@
+"""Writes: settings, hours, departments, team, deletion."""

@@ -1,0 +1,1 @@
+"""Routes of a workspace's owner, and what every member reads."""

@@ -1,0 +1,1 @@
+"""Reads: settings, hours, departments, team, the getting-started list."""
