@@ -1,0 +1,1 @@
+"""Effects: mails and notifications that go out."""

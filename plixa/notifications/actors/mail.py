@@ -1,0 +1,92 @@
+"""The effect behind every mail: open it, write the letter, hand it to whoever sends, note how that ended."""
+
+import logging
+import random
+import re
+from functools import partial
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from plixa.kernel.delivery import Delivery, Handler, Retry
+from plixa.kernel.mail import MAIL_EFFECT, Mail, open_mail
+from plixa.kernel.uow import UnitOfWork, perform
+from plixa.notifications.client import MailDelayed, Mailer, MailError, MailRefused, OutboundMail
+from plixa.notifications.domain import LONGEST_ADDRESS, BadAddress, check_address, cleaned, render
+from plixa.notifications.queries.mailbox import KeptLetter, place_of_content
+
+log = logging.getLogger(__name__)
+
+WAITS: Final = (60, 300, 900, 3600, 14400)
+"""Seconds after each attempt; the last one is parked instead."""
+INSERT: Final = """INSERT INTO mail (tenant_id, key, template, recipient, state, mailer, provider_id, error, content)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
+
+
+class Outcome(Struct, frozen=True):
+    """How the sending of a mail ended for good."""
+
+    sent: OutboundMail | None = None
+    provider_id: str | None = None
+    error: str | None = None
+
+
+class Actors(Struct, frozen=True):
+    """The handlers of this module's effects."""
+
+    mailer: Mailer
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the effect's kind."""
+        return {MAIL_EFFECT: self.send}
+
+    async def send(self, delivery: Delivery) -> None:
+        """Send a mail. What is refused for good is noted and left, what is only delayed is tried again and parked in the end."""
+        mail = open_mail(delivery.kernel.vault, delivery.tenant, delivery.key, delivery.payload)
+        try:
+            outcome = await self.hand_over(delivery, mail)
+        except (MailRefused, BadAddress) as error:
+            outcome = Outcome(error=without(mail.to, error))
+            log.warning("Mail %s is refused for good: %s", delivery.key, outcome.error)
+        except MailDelayed as error:
+            raise later(delivery, mail, error) from error
+        async with delivery.unit() as uow:
+            await perform(uow, partial(self.finish, uow, delivery, mail, outcome))
+
+    async def hand_over(self, delivery: Delivery, mail: Mail) -> Outcome:
+        """Give a mail to whoever sends it."""
+        check_address(mail.to)
+        letter = render(mail)
+        outbound = OutboundMail(identity(delivery), mail.to, mail.template, letter.subject, letter.text, letter.html, mail.pictures)
+        return Outcome(outbound, await self.mailer.send(outbound))
+
+    async def finish(self, uow: UnitOfWork, delivery: Delivery, mail: Mail, outcome: Outcome) -> None:
+        """Note how it ended, and that the effect is done."""
+        sent, content = outcome.sent, None
+        if sent is not None and self.mailer.keeps:
+            letter = msgspec.json.encode(KeptLetter(sent.subject, sent.text, sent.html, sent.pictures))
+            content = uow.kernel.vault.seal(letter, place_of_content(uow.tenant, delivery.key))
+        state = "sent" if sent is not None else "failed"
+        about = (delivery.key, mail.template, cleaned(mail.to)[:LONGEST_ADDRESS].lower(), state, self.mailer.name)
+        await uow.execute(INSERT, *about, outcome.provider_id, outcome.error, content)
+        await delivery.done(uow)
+
+
+def identity(delivery: Delivery) -> str:
+    """The mail's name at the provider: the same at every attempt, another for every row of any Plixa's outbox."""
+    return sha256(f"{delivery.tenant}/{delivery.key}/{delivery.payload['sealed']}".encode()).hexdigest()[:40]
+
+
+def later(delivery: Delivery, mail: Mail, error: MailDelayed) -> Retry:
+    """Another try after 1, 5, 15 and 60 minutes, or as late as the provider asked for, give or take a fifth."""
+    reason = without(mail.to, error)
+    log.log(error.LEVEL, "Mail %s waits after attempt %s: %s", delivery.key, delivery.attempt, reason)
+    seconds = max(error.seconds, WAITS[delivery.attempt - 1])
+    return Retry(seconds * random.uniform(1.0, 1.2), reason)  # noqa: S311
+
+
+def without(address: str, error: MailError | BadAddress) -> str:
+    """What went wrong, without the address: it is logged, and stands in the outbox."""
+    return re.sub(re.escape(address), "the recipient", str(error), flags=re.IGNORECASE) if address else str(error)

@@ -1,0 +1,1 @@
+"""Writing: which browsers are told, and of what."""

@@ -1,0 +1,1 @@
+"""Routes: the local mailbox, and browsers that want notifications."""

@@ -1,0 +1,1 @@
+"""Reading: the local mailbox, and which browsers are to be told of something."""
