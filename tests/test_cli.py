@@ -35,6 +35,7 @@ COMMANDS = {
     "export-openapi",
     "doctor",
     "sandbox",
+    "staff",
 }
 HEAVY = {"advanced_alchemy", "asyncpg", "cryptography", "dramatiq", "granian", "litestar", "sqlalchemy"}
 

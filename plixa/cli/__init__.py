@@ -6,6 +6,7 @@ from plixa.cli.data import demo, events, export_openapi, migrate, rebuild, verif
 from plixa.cli.doctor import doctor
 from plixa.cli.processes import scheduler, up, web, worker
 from plixa.cli.sandbox import sandbox
+from plixa.cli.staff import staff
 
 __all__ = ["main"]
 
@@ -29,5 +30,6 @@ for command in (
     export_openapi,
     doctor,
     sandbox,
+    staff,
 ):
     main.add_command(command)

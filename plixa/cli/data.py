@@ -86,6 +86,7 @@ def verify(tenant: int | None) -> None:
 async def _verify(settings: "Settings", tenant: int | None, progress: "Progress") -> "list[Verdict]":
     from plixa.kernel.assembly import assemble, running
     from plixa.kernel.verify import verify_chain
+    from plixa.kernel.witness import find_witness
 
     machinery = assemble(settings, ())
     async with running(machinery):
@@ -94,11 +95,17 @@ async def _verify(settings: "Settings", tenant: int | None, progress: "Progress"
                 row["tenant_id"]
                 for row in await connection.fetch("SELECT tenant_id FROM tenant UNION SELECT tenant_id FROM log_head ORDER BY 1")
             ]
+        witness = await find_witness(machinery.kernel.media, settings.secret_keys)
+        heads = witness.heads if witness else {}
+        click.echo(
+            f"Witnessed at {witness.at:%Y-%m-%d %H:%M} UTC." if witness else "Nothing was witnessed yet: the scheduler does so hourly.",
+            err=True,
+        )
         verdicts = []
-        for each in every if tenant is None else [tenant]:
+        for each in sorted({*every, *heads}) if tenant is None else [tenant]:
             task = progress.add_task(f"Workspace {each}", total=None)
             report = partial(_report, progress, task)
-            verdicts.append(await verify_chain(machinery.kernel.system, each, report))
+            verdicts.append(await verify_chain(machinery.kernel.system, each, report, heads.get(each)))
             progress.remove_task(task)
     return verdicts
 

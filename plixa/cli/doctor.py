@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def doctor() -> None:
-    """Check settings, servers, clock, gateway, disk and migrations; exit code 1 when something is wrong."""
+    """Check settings, servers, clock, gateway, mail, disk and migrations; exit code 1 when something is wrong."""
     with connected() as settings:
         checks = asyncio.run(_examine(settings))
     _show(checks)
@@ -34,7 +34,7 @@ async def _examine(settings: "Settings") -> "list[Check]":
     gateway = await gateway_check(settings.gateway_url)
     if settings.evolution_url is None and not gateway.well:
         gateway = msgspec.structs.replace(gateway, found="the sandbox gateway runs with plixa up", advice=None)
-    return [*checks, gateway, disk_check(settings.home)]
+    return [*checks, gateway, await _mail(settings), disk_check(settings.home)]
 
 
 async def _database(settings: "Settings") -> "list[Check]":
@@ -50,6 +50,21 @@ async def _database(settings: "Settings") -> "list[Check]":
         return [*await database_checks(connection), await clock_check(connection), await migration_check(connection)]
     finally:
         await connection.close()
+
+
+async def _mail(settings: "Settings") -> "Check":
+    from plixa.kernel.health import Check
+    from plixa.notifications.client import MailError, create_mailer
+
+    mailer = create_mailer(settings)
+    if mailer.keeps:
+        advice = "Set PLIXA_RESEND_API_KEY or PLIXA_SMTP_URL: mails reach nobody." if settings.environment == "production" else None
+        return Check("mail", "the local mailbox", advice)
+    try:
+        await mailer.check()
+    except MailError as error:
+        return Check("mail", f"{mailer.name}: {error}", "Correct PLIXA_RESEND_API_KEY or PLIXA_SMTP_URL, or wait for the server.")
+    return Check("mail", mailer.name)
 
 
 def _show(checks: "list[Check]") -> None:

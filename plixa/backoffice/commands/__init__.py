@@ -1,0 +1,1 @@
+"""Writes: the staff, suspending and licensing workspaces, impersonating members, joining the waitlist."""

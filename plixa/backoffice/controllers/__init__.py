@@ -1,0 +1,1 @@
+"""Routes: staff sign-in, workspaces, impersonation, the waitlist."""

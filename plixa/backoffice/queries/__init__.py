@@ -1,0 +1,1 @@
+"""Reads: the staff, every workspace, the waitlist."""

@@ -1,0 +1,1 @@
+"""Plixa's own staff at work."""
