@@ -1,0 +1,1 @@
+"""What a workspace may use, how much of it, and on what ground."""

@@ -1,0 +1,1 @@
+"""What owners and staff look up afterwards: the audit trail and digests."""

@@ -1,0 +1,1 @@
+"""Writing: what reading the trail leaves in it, and who gets digests."""

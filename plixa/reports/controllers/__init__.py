@@ -1,0 +1,1 @@
+"""Routes: the audit trail, and digests."""

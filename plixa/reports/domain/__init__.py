@@ -1,0 +1,1 @@
+"""What a digest tells, of which days, and how it is drawn."""
