@@ -1,0 +1,1 @@
+"""Routes of contacts, labels and custom fields."""

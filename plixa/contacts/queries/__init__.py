@@ -1,0 +1,1 @@
+"""What is read of contacts, their labels and fields."""

@@ -1,0 +1,232 @@
+"""Contacts as members see them: the directory, one contact, somebody by their phone."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from plixa.contacts.domain.people import Facts
+from plixa.contacts.queries.custom_fields import FieldView, list_fields
+from plixa.contacts.queries.identities import address_of, refuse_gone
+from plixa.contacts.queries.labels import LabelView
+from plixa.kernel.cursor import decode, encode
+from plixa.kernel.envelope import Page
+from plixa.kernel.errors import NotFound
+from plixa.kernel.event_store import Actor
+from plixa.kernel.paging import Paging
+from plixa.kernel.search import beginnings, tsquery
+from plixa.kernel.uow import UnitOfWork
+
+COLUMNS: Final = """c.id, c.phone, c.name, c.notes, c.created_at, c.opted_out_at, c.opt_out_reason, c.blocked_at,
+    c.erased_at, c.merged_into, t.conversations, t.last_seen_at, l.labels"""
+AROUND: Final = """LEFT JOIN LATERAL (
+    SELECT count(*) AS conversations, max(i.replied_at) AS last_seen_at FROM inbox_conversation i
+    WHERE i.tenant_id = scope.tenant AND i.contact_id = c.id
+      AND ($2::bigint IS NULL OR i.assigned_user_id IS NULL OR i.assigned_user_id = $2)
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_object('id', b.id, 'name', b.name, 'color', b.color) ORDER BY b.name, b.id)::text AS labels
+    FROM contact_label x JOIN label b ON b.tenant_id = x.tenant_id AND b.id = x.label_id
+    WHERE x.tenant_id = scope.tenant AND x.contact_id = c.id
+) l ON true"""
+"""What stands around a contact, for the caller: ``$2`` is a member who sees no conversations but their own and nobody's, or null."""
+PAGE: Final = f"""SELECT {COLUMNS} FROM (
+    SELECT * FROM contact c WHERE {{where}} ORDER BY c.id DESC LIMIT $3::int
+) c {AROUND} ORDER BY c.id DESC"""  # noqa: S608 - constants
+ONE: Final = f"SELECT {COLUMNS} FROM contact c {AROUND} WHERE c.tenant_id = scope.tenant AND c.id = $3"  # noqa: S608
+BY_ADDRESS: Final = "SELECT contact_id FROM contact_alias WHERE tenant_id = scope.tenant AND value = $2"
+THERE: Final = ("c.tenant_id = scope.tenant", "c.merged_into IS NULL", "c.erased_at IS NULL")
+TALKING: Final = """EXISTS (SELECT FROM inbox_conversation i WHERE i.tenant_id = scope.tenant AND i.contact_id = c.id
+    AND ($2::bigint IS NULL OR i.assigned_user_id IS NULL OR i.assigned_user_id = $2))"""
+NAMED: Final = "c.id = ANY(ARRAY(SELECT find_contacts({words}::text::tsquery)))"
+"""An array is asked for once, whatever the planner believes of the rows."""
+LABELLED: Final = "c.id IN (SELECT x.contact_id FROM contact_label x WHERE x.tenant_id = scope.tenant AND x.label_id = {label}::bigint)"
+CONVERSATIONS: Final = """SELECT i.id, i.phone_instance_id, i.status, i.assigned_user_id, i.unread_count, i.last_message_at, i.opened_at
+FROM inbox_conversation i WHERE i.tenant_id = scope.tenant AND i.contact_id = $3
+AND ($2::bigint IS NULL OR i.assigned_user_id IS NULL OR i.assigned_user_id = $2) ORDER BY i.last_message_at DESC, i.id DESC LIMIT 100"""
+ADDRESSES: Final = "SELECT value FROM contact_alias WHERE tenant_id = scope.tenant AND contact_id = $2 ORDER BY value DESC"
+MERGES: Final = """SELECT absorbed_id, merged_at, by, undo->'joined' = '[]'::jsonb AS alone FROM contact_merge
+WHERE tenant_id = scope.tenant AND kept_id = $2 AND undone_at IS NULL ORDER BY id"""
+FACTS: Final = """SELECT id, phone, name, notes, opted_out_at, opt_out_reason, blocked_at FROM contact
+WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[]) ORDER BY id FOR NO KEY UPDATE"""
+OPTED_OUT: Final = "SELECT opted_out_at FROM contact WHERE tenant_id = scope.tenant AND id = $2 AND opted_out_at IS NOT NULL"
+
+
+CSV_HEADER: Final = ["name", "phone", "notes", "labels", "conversations", "last_seen_at", "opted_out_at", "blocked_at", "created_at"]
+
+
+class PersonView(Struct, frozen=True, kw_only=True):
+    """A contact; phones in digits, null while only a hidden WhatsApp number is known. ``last_seen_at`` is when they last wrote."""
+
+    id: int
+    contact_phone: str | None
+    contact_name: str | None
+    labels: list[LabelView]
+    last_seen_at: datetime | None
+    conversations_count: int
+    opted_out: bool
+    blocked: bool
+    created_at: datetime
+
+
+class AddressView(Struct, frozen=True):
+    """Where somebody is known: ``type`` phone (in its shortest form) or lid."""
+
+    type: str
+    value: str
+
+
+class TheirConversationView(Struct, frozen=True):
+    """A conversation with the contact, as far as the caller may see it."""
+
+    id: int
+    phone_instance_id: int
+    status: str
+    assigned_user_id: int | None
+    unread_count: int
+    last_message_at: datetime
+    opened_at: datetime
+
+
+class MergeView(Struct, frozen=True):
+    """A contact that was merged into this one."""
+
+    contact_id: int
+    merged_at: datetime
+    by: Actor
+    can_be_undone: bool
+
+
+class PersonDetailView(PersonView, frozen=True, kw_only=True):
+    """A contact with all that is kept about them."""
+
+    notes: str | None
+    opted_out_at: datetime | None
+    opt_out_reason: str | None
+    blocked_at: datetime | None
+    aliases: list[AddressView]
+    custom_fields: list[FieldView]
+    conversations: list[TheirConversationView]
+    merges: list[MergeView]
+
+
+class PeopleFilters(Struct, frozen=True):
+    """Which contacts: part of a name or phone, a label, or what is so or not so of them."""
+
+    q: str | None = None
+    label_id: int | None = None
+    has_conversation: bool | None = None
+    opted_out: bool | None = None
+    blocked: bool | None = None
+
+
+async def list_people(uow: UnitOfWork, filters: PeopleFilters, paging: Paging) -> tuple[list[PersonView], Page]:
+    """One page of the directory, newest contact first."""
+    rows, page = await fetch_people(uow, filters, paging)
+    return [PersonView(**shown(row)) for row in rows], page
+
+
+async def fetch_people(uow: UnitOfWork, filters: PeopleFilters, paging: Paging) -> "tuple[list[asyncpg.Record], Page]":
+    """The same as the database has it."""
+    arguments: list[Any] = [only_of(uow), paging.limit + 1]
+    conditions = [*THERE, *conditions_of(uow, filters, arguments)]
+    if paging.cursor is not None:
+        conditions.append(f"c.id < {bind(arguments, decode(paging.cursor, (int,))[0])}::bigint")
+    rows = await uow.fetch(PAGE.format(where=" AND ".join(conditions)), *arguments)
+    shown = rows[: paging.limit]
+    return shown, Page(encode((shown[-1]["id"],)) if len(rows) > paging.limit else None, paging.limit)
+
+
+def conditions_of(uow: UnitOfWork, filters: PeopleFilters, arguments: list[Any]) -> list[str]:
+    """What a contact must be to be shown, in words that are all ours."""
+    conditions = []
+    if filters.q and not filters.q.isspace():
+        wanted = beginnings(uow.tenant, filters.q)
+        conditions.append(NAMED.format(words=bind(arguments, tsquery(wanted))) if wanted else "false")
+    if filters.label_id is not None:
+        conditions.append(LABELLED.format(label=bind(arguments, filters.label_id)))
+    wishes = {
+        TALKING: filters.has_conversation,
+        "c.opted_out_at IS NOT NULL": filters.opted_out,
+        "c.blocked_at IS NOT NULL": filters.blocked,
+    }
+    return conditions + [condition if wish else f"NOT ({condition})" for condition, wish in wishes.items() if wish is not None]
+
+
+def bind(arguments: list[Any], value: Any) -> str:
+    """The placeholder of one more argument; ``$1`` is the tenant."""
+    arguments.append(value)
+    return f"${len(arguments) + 1}"
+
+
+def only_of(uow: UnitOfWork) -> int | None:
+    """The member who sees only their own conversations and those nobody has, if the caller is one."""
+    return uow.principal.user_id if uow.principal is not None and uow.principal.restricted else None
+
+
+async def get_person(uow: UnitOfWork, contact: int) -> PersonDetailView:
+    """One contact; raises NotFound, also for one that was merged into another, and ContactErased."""
+    row = refuse_gone(await uow.fetchrow(ONE, only_of(uow), contact))
+    addresses = [AddressView(*one["value"].split(":", 1)) for one in await uow.fetch(ADDRESSES, contact)]
+    conversations = [TheirConversationView(*one) for one in await uow.fetch(CONVERSATIONS, only_of(uow), contact)]
+    return PersonDetailView(
+        **shown(row),
+        notes=row["notes"],
+        opted_out_at=row["opted_out_at"],
+        opt_out_reason=row["opt_out_reason"],
+        blocked_at=row["blocked_at"],
+        aliases=addresses,
+        custom_fields=await list_fields(uow, contact),
+        conversations=conversations,
+        merges=await list_merges(uow, contact),
+    )
+
+
+async def list_merges(uow: UnitOfWork, contact: int) -> list[MergeView]:
+    """Who was merged into a contact, by whom and when, and whether that can be undone."""
+    rows = await uow.fetch(MERGES, contact)
+    return [MergeView(row["absorbed_id"], row["merged_at"], msgspec.json.decode(row["by"], type=Actor), row["alone"]) for row in rows]
+
+
+async def find_person(uow: UnitOfWork, phone: str) -> PersonView:
+    """Whoever has a phone, in whichever form it is given; raises NotFound."""
+    found = await uow.fetchrow(BY_ADDRESS, address_of(phone))
+    row = await uow.fetchrow(ONE, only_of(uow), found["contact_id"]) if found else None
+    if row is None:
+        raise NotFound("Nobody is known by this phone.")
+    return PersonView(**shown(row))
+
+
+async def hold_facts(uow: UnitOfWork, *contacts: int) -> dict[int, Facts]:
+    """What the rows of contacts say, by id; nobody changes them before this transaction ends."""
+    await uow.begin()
+    return {number: Facts(*facts) for number, *facts in await uow.fetch(FACTS, list(contacts))}
+
+
+async def is_opted_out(uow: UnitOfWork, contact: int) -> bool:
+    """Does somebody not want broadcasts?"""
+    return await uow.fetchrow(OPTED_OUT, contact) is not None
+
+
+def shown(row: "asyncpg.Record") -> dict[str, Any]:
+    """What the directory shows of a contact."""
+    return {
+        "id": row["id"],
+        "contact_phone": row["phone"],
+        "contact_name": row["name"],
+        "labels": msgspec.json.decode(row["labels"], type=list[LabelView]) if row["labels"] else [],
+        "last_seen_at": row["last_seen_at"],
+        "conversations_count": row["conversations"],
+        "opted_out": row["opted_out_at"] is not None,
+        "blocked": row["blocked_at"] is not None,
+        "created_at": row["created_at"],
+    }
+
+
+def csv_cells(row: "asyncpg.Record") -> list[Any]:
+    """The same as a row of the file, which can be brought in again."""
+    labels = ", ".join(label.name for label in shown(row)["labels"])
+    times = [row[name].isoformat() if row[name] else "" for name in ("last_seen_at", "opted_out_at", "blocked_at", "created_at")]
+    return [row["name"], row["phone"], row["notes"], labels, row["conversations"], *times]

@@ -1,0 +1,1 @@
+"""What the workspace keeps of its contacts."""
