@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from plixa.identity.queries.sending import find_sending_bar
 from plixa.kernel.delivery import Delivery, Handler, Retry
 from plixa.kernel.outbox import Effect
 from plixa.kernel.settings import Settings
@@ -43,11 +44,15 @@ class Actors(Struct, frozen=True):
         return {CREATE_EFFECT: self.create_instance, DELETE_EFFECT: self.delete_instance}
 
     async def create_instance(self, delivery: Delivery) -> None:
-        """Make a number at the gateway; one of that name is ours, made by an earlier try whose answer was lost."""
+        """Make a number at the gateway; one of that name is ours, made by an earlier try whose answer was lost.
+
+        Not for a workspace that may send nothing: once it may again, restarting the number makes it.
+        """
         number: int = delivery.payload["instance_id"]
         async with delivery.unit() as uow:
             target = await perform(uow, partial(prepare_instance, uow, self.settings, number))
-        told = await self.pair(delivery, target) if target else None
+            barred = await find_sending_bar(uow) is not None
+        told = await self.pair(delivery, target) if target and not barred else None
         async with delivery.unit() as uow:
             await perform(uow, partial(finish, uow, delivery, told))
 
@@ -112,10 +117,10 @@ class Reconciler(Struct, frozen=True):
             raise later(delivery, error) from error
         async with delivery.unit() as uow:
             for payload in (told for one in reversed(found) for told in as_webhooks(known, one)):
-                webhook = read_payload(known, payload)
-                for fact in webhook.facts:
-                    uow.actor = GATEWAY
-                    await perform(uow, partial(self.accept, uow, webhook.delivered(fact)))
+                for webhook in read_payload(known, payload):
+                    for fact in webhook.facts:
+                        uow.actor = GATEWAY
+                        await perform(uow, partial(self.accept, uow, webhook.delivered(fact)))
 
 
 def as_webhooks(known: KnownInstance, found: FoundMessage) -> Iterator[dict[str, Any]]:

@@ -28,12 +28,6 @@ LARGEST_WEBHOOK: Final = 32 * 1024 * 1024
 """Bytes."""
 
 
-def provide_settings(request: Request[Any, Any, Any]) -> Settings:
-    """What the deployment decided."""
-    settings: Settings = request.app.state.settings
-    return settings
-
-
 def provide_gateway(request: Request[Any, Any, Any]) -> Gateway:
     """The WhatsApp gateway."""
     gateway: Gateway = request.app.state.gateway
@@ -43,14 +37,13 @@ def provide_gateway(request: Request[Any, Any, Any]) -> Gateway:
 def provide_intake(request: Request[Any, Any, Any]) -> Intake:
     """What takes webhooks."""
     state = request.app.state
-    return Intake(state.kernel, state.instances, state.accept)
+    return Intake(state.kernel, state.instances, state.accept, state.lines)
 
 
 class PhoneInstanceController(Controller):
     path = "/phone-instances"
     tags = ("Phone instances",)
     dependencies = {  # noqa: RUF012 - as Litestar has it
-        "settings": Provide(provide_settings, sync_to_thread=False),
         "gateway": Provide(provide_gateway, sync_to_thread=False),
     }
 

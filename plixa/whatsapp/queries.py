@@ -1,11 +1,12 @@
 """Numbers as members see them, the QR to scan, and whose number a webhook is about."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 
-from plixa.identity.queries import effective_plan
+from plixa.identity.queries.plans import get_plan
 from plixa.kernel.database import Database
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import Conflict, NotFound
@@ -34,7 +35,6 @@ STORED: Final = f"""SELECT {COLUMNS} FROM phone_instance p LEFT JOIN LATERAL (
     SELECT state, error FROM outbox WHERE tenant_id = p.tenant_id AND kind = '{CREATE_EFFECT}'
     AND key LIKE p.id || ':%' ORDER BY id DESC LIMIT 1
 ) o ON true WHERE p.tenant_id = scope.tenant AND p.removed_at IS NULL"""  # noqa: S608 - constants
-PLAN: Final = "SELECT plan FROM tenant WHERE tenant_id = scope.tenant"
 USED: Final = """SELECT count(*) AS used FROM phone_instance
 WHERE tenant_id = scope.tenant AND removed_at IS NULL"""
 STATUS: Final = """SELECT status FROM phone_instance
@@ -142,15 +142,18 @@ class Instances:
     def __init__(self, system: Database) -> None:
         self._system = system
         self._known: Recall[str, KnownInstance] = Recall()
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def find(self, gateway_name: str) -> KnownInstance | None:
-        """The number, also one that was removed; None for a name we never gave."""
-        known = self._known.get(gateway_name)
-        if known is not None:
-            return known
+        """The number, also one that was removed; None for a name we never gave. Who asks first is answered first."""
+        async with self._turns.setdefault(gateway_name, asyncio.Lock()):
+            return self._known.get(gateway_name) or await self._look_up(gateway_name)
+
+    async def _look_up(self, gateway_name: str) -> KnownInstance | None:
         async with self._system.connection() as connection:
             row = await connection.fetchrow(BY_NAME, gateway_name)
         if row is None:
+            self._turns.pop(gateway_name, None)
             return None
         return self._known.put(gateway_name, KnownInstance(*row))
 
@@ -196,8 +199,7 @@ async def get_qr(uow: UnitOfWork, gateway: Gateway, number: int) -> QrView:
 
 async def get_number_limit(uow: UnitOfWork, settings: Settings) -> int:
     """How many numbers the workspace's plan allows."""
-    row = await uow.fetchrow(PLAN)
-    _, plan = effective_plan(settings, row["plan"] if row else None)
+    plan = await get_plan(uow, settings)
     return plan.limits.get("whatsapp_numbers", 0)
 
 

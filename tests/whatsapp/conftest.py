@@ -1,5 +1,6 @@
 """A workspace whose numbers live in a sandbox gateway."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from plixa.identity.commands import Entrance
+from plixa.identity.commands.sessions import Entrance
 from plixa.inbox.commands.ingest import accept
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp.actors import Actors, Reconciler
 from plixa.whatsapp.client import EvolutionGateway
+from plixa.whatsapp.commands.lines import Line
 from plixa.whatsapp.controllers import GatewayWebhookController, PhoneInstanceController
 from tests.support.apps import calling, make_app, started
 from tests.support.world import Workspace
@@ -29,7 +31,7 @@ async def lojinha(entrance: Entrance, lucia_studios: Workspace, tmp_path: Path) 
     with sandbox(tmp_path, BY_HAND) as gateway:
         settings = replace(entrance.settings, public_url=gateway.receiver_url)
         async with EvolutionGateway(gateway.url, KEY) as evolution, started(app), calling(app) as client:
-            app.state.update({"settings": settings, "gateway": evolution, "accept": accept})
+            app.state.update({"settings": settings, "gateway": evolution, "accept": accept, "lines": defaultdict(Line)})
             handlers = Actors(evolution, settings).handlers() | Reconciler(evolution, accept, live_chats).handlers()
             shop = Shop(lucia_studios, settings, app, client, gateway, handlers)
             shop.forget()

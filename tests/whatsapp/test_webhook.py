@@ -1,6 +1,7 @@
 """What the gateway tells is let in by its secret, applied once, and never refused for trouble of ours."""
 
 import json
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,13 +9,14 @@ import msgspec
 import pytest
 from litestar.exceptions import NotAuthorizedException
 
-from plixa.identity.commands import Entrance
+from plixa.identity.commands.sessions import Entrance
 from plixa.kernel.database import SYSTEM_ROLE, Database
 from plixa.kernel.errors import Conflict, Forbidden, Invalid, NotFound, StreamConflict, Unauthenticated
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp.client import TOKEN_HEADER
 from plixa.whatsapp.commands import Delivered
 from plixa.whatsapp.commands.instances import webhook_secret
+from plixa.whatsapp.commands.lines import Line as Waits
 from plixa.whatsapp.controllers import GatewayWebhookController
 from plixa.whatsapp.queries import Instances
 from tests.support.apps import calling, make_app, started
@@ -159,7 +161,7 @@ class TestTroubleOfOurs:
 
     async def expect_503(self, line: Line, entrance: Entrance, accept: Any, system: Database) -> None:
         app = make_app(entrance, GatewayWebhookController)
-        app.state.update({"accept": accept, "instances": Instances(system)})
+        app.state.update({"accept": accept, "instances": Instances(system), "lines": defaultdict(Waits)})
         headers = {TOKEN_HEADER: webhook_secret(line.shop.settings, line.chat.instance)}
         async with started(app), calling(app) as client:
             answer = await client.post(f"{HOOKS}/{line.chat.instance}", json=webhooks.text(line.chat), headers=headers)

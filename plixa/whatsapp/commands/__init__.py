@@ -1,5 +1,5 @@
 """Writes: what members do to their numbers, and what the gateway tells."""
 
-from plixa.whatsapp.commands.webhook import Accept, Delivered
+from plixa.whatsapp.commands.webhook import Accept, Delivered, Entangled
 
-__all__ = ["Accept", "Delivered"]
+__all__ = ["Accept", "Delivered", "Entangled"]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +22,19 @@ from plixa.kernel.event_store import Actor
 from plixa.kernel.requests import current_request_id
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from plixa.whatsapp.commands.instances import hear
-from plixa.whatsapp.domain import ConnectionChanged, Fact, Ignored, QrChanged, dedupe_key, redact, translate
+from plixa.whatsapp.commands.lines import Line, Waiting
+from plixa.whatsapp.domain import (
+    ConnectionChanged,
+    Fact,
+    Ignored,
+    PeerNamed,
+    QrChanged,
+    claims,
+    dedupe_key,
+    redact,
+    translate,
+    without_secrets,
+)
 from plixa.whatsapp.domain.instance import Heard
 from plixa.whatsapp.queries import Instances, KnownInstance
 
@@ -30,6 +43,8 @@ log = logging.getLogger(__name__)
 GATEWAY: Final = Actor("gateway")
 PATIENCE: Final = 25.0
 """Seconds; the gateway waits for 30 and then comes again."""
+LARGEST_SHARED: Final = 65_536
+"""Bytes of a webhook that may share a transaction with others."""
 SECRETS: Final = re.compile(rb'"(apikey|token|hash|jwt|jwt_key|authorization|destination)"\s*:\s*"(?:[^"\\]|\\.)*"?', re.IGNORECASE)
 TOUCH: Final = """
 UPDATE phone_instance SET last_webhook_at = $3::timestamptz
@@ -45,33 +60,40 @@ class Delivered(Struct, frozen=True):
     key: str
     raw: bytes
     at: datetime
+    request_id: str = ""
 
 
-Accept = Callable[[UnitOfWork, Delivered], Awaitable[None]]
-"""Applies a fact that is not about the connection."""
+Accept = Callable[..., Awaitable[None]]
+"""``(uow, *deliveries)``: applies facts that are not about the connection. Of several no two claim the same; it raises Entangled."""
+
+
+class Entangled(Exception):
+    """Deliveries that claim nothing in common concern one contact all the same: they must be applied one after the other."""
 
 
 class Webhook(Struct, frozen=True):
-    """One webhook that was let in; ``told_at`` is when the gateway says it happened."""
+    """What was let in; ``raw`` says nothing but its facts, ``told_at`` is when the gateway says it happened."""
 
     instance: KnownInstance
     facts: list[Fact]
     raw: bytes
     at: datetime
     told_at: datetime | None
+    request_id: str
 
     def delivered(self, fact: Fact) -> Delivered:
         """One of its facts. What has no key of its own counts once for the same body."""
         key = dedupe_key(fact) or f"raw:{sha256(self.raw).hexdigest()}"
-        return Delivered(self.instance.id, fact, key, self.raw, self.at)
+        return Delivered(self.instance.id, fact, key, self.raw, self.at, self.request_id)
 
 
 class Intake(Struct, frozen=True):
-    """Lets webhooks in and applies them."""
+    """Lets webhooks in and applies them. ``lines``: what waits, by workspace."""
 
     kernel: Kernel
     instances: Instances
     accept: Accept
+    lines: defaultdict[int, Line]
 
     async def admit(self, gateway_name: str, token: str) -> KnownInstance:
         """The number a webhook is about; raises Unauthenticated, upon which the gateway gives up."""
@@ -86,13 +108,49 @@ class Intake(Struct, frozen=True):
         if instance.is_removed:
             return
         with ours_to_mend():
-            webhook = read(instance, body)
-            async with (
-                asyncio.timeout(PATIENCE),
-                working(self.kernel, instance.tenant, GATEWAY, current_request_id()) as uow,
-            ):
-                for fact in webhook.facts:
-                    await perform(uow, partial(self.apply, uow, webhook, fact))
+            webhooks = read(instance, body)
+            one = Waiting(webhooks, claims_of(webhooks), is_alone(webhooks), asyncio.get_running_loop().create_future())
+            async with asyncio.timeout(PATIENCE):
+                await self.lines[instance.tenant].stand(one, self.work)
+
+    async def work(self, group: list[Waiting]) -> None:
+        """Apply several together or, where that fails for whatever reason, each by itself: one that cannot be applied harms no other."""
+        try:
+            if len(group) > 1:
+                await self.share([webhook for one in group for webhook in one.delivery])
+                return
+        except Entangled:
+            for one in group:
+                await self.settle(one)
+        except Exception as error:  # noqa: BLE001 - whoever brought it meets it again
+            log.info("Webhooks are applied each by itself: %r", error)
+        await asyncio.gather(*(self.settle(one) for one in group if not one.done.done()))
+
+    async def settle(self, one: Waiting) -> None:
+        """Apply one delivery, each fact in a transaction of its own, and tell who waits for it."""
+        first: Webhook = one.delivery[0]
+        try:
+            async with asyncio.timeout(PATIENCE), working(self.kernel, first.instance.tenant, GATEWAY, first.request_id) as uow:
+                for webhook in one.delivery:
+                    for fact in webhook.facts:
+                        await perform(uow, partial(self.apply, uow, webhook, fact))
+        except Exception as error:  # noqa: BLE001 - who waits for it raises it
+            one.end(error)
+        else:
+            one.end()
+
+    async def share(self, webhooks: list[Webhook]) -> None:
+        """Apply webhooks of one fact each in one transaction."""
+        async with asyncio.timeout(PATIENCE), working(self.kernel, webhooks[0].instance.tenant, GATEWAY) as uow:
+            await perform(uow, partial(self.apply_all, uow, webhooks), attempts=1)
+
+    async def apply_all(self, uow: UnitOfWork, webhooks: list[Webhook]) -> None:
+        """Apply webhooks of one fact each."""
+        await self.accept(uow, *(webhook.delivered(webhook.facts[0]) for webhook in webhooks))
+        await uow.begin()
+        quiet = {webhook.instance.id: webhook.at for webhook in webhooks if webhook.instance.is_quiet}
+        for number in sorted(quiet):
+            uow.also(TOUCH, number, quiet[number])
 
     async def apply(self, uow: UnitOfWork, webhook: Webhook, fact: Fact) -> None:
         """Apply one fact in a transaction of its own."""
@@ -119,18 +177,55 @@ def ours_to_mend() -> Iterator[None]:
         raise Unavailable from error
 
 
-def read(instance: KnownInstance, body: bytes) -> Webhook:
-    """The facts of a body. What is no JSON object says nothing, and is kept all the same."""
+def read(instance: KnownInstance, body: bytes) -> list[Webhook]:
+    """What a body tells. What is no JSON object says nothing, and is kept all the same."""
     payload = decode(body)
     if payload is not None:
-        return read_payload(instance, payload)
+        return read_payload(instance, payload, body)
     kept = SECRETS.sub(rb'"\1":null', body)
-    return Webhook(instance, [Ignored(reason="not a JSON object")], kept, datetime.now(UTC), None)
+    return [Webhook(instance, [Ignored(reason="not a JSON object")], kept, datetime.now(UTC), None, current_request_id())]
 
 
-def read_payload(instance: KnownInstance, payload: dict[str, object]) -> Webhook:
-    """The facts of a JSON object."""
-    return Webhook(instance, translate(payload), encode(redact(payload)), datetime.now(UTC), told_at(payload))
+def read_payload(instance: KnownInstance, payload: dict[str, object], body: bytes | None = None) -> list[Webhook]:
+    """A JSON object as if each fact had come alone: what is kept under one customer's key must tell of no other.
+
+    What says nothing stays together, and whole. ``body`` is what the object was read from.
+    """
+
+    def webhook(facts: list[Fact], part: dict[str, object]) -> Webhook:
+        kept = cleaned(payload, body) if part is payload and body is not None else encode(redact(part))
+        return Webhook(instance, facts, kept, *times)
+
+    data, times = payload.get("data"), (datetime.now(UTC), told_at(payload), current_request_id())
+    parts = [payload | {"data": [item]} for item in data] if isinstance(data, list) and data else [payload]
+    told = [(fact, part) for part in parts for fact in translate(part)]
+    webhooks = [webhook([fact], part) for fact, part in told if not isinstance(fact, Ignored)]
+    ignored = [fact for fact, _ in told if isinstance(fact, Ignored)]
+    if ignored:
+        webhooks.append(webhook(list(dict.fromkeys(ignored)), payload))
+    return webhooks
+
+
+def claims_of(webhooks: list[Webhook]) -> frozenset[str]:
+    """What nobody else may work on while these are applied, so that they take effect in their order."""
+    told = [(one.instance.id, fact) for one in webhooks for fact in one.facts]
+    connections = {f"connection/{number}" for number, fact in told if isinstance(fact, ConnectionChanged | QrChanged)}
+    return frozenset(connections.union(*(claims(number, fact) for number, fact in told)))
+
+
+def is_alone(webhooks: list[Webhook]) -> bool:
+    """They share no transaction: they are large or several, or say something that may concern much."""
+    first, *others = webhooks
+    lonely = isinstance(first.facts[0], ConnectionChanged | QrChanged | PeerNamed)
+    return lonely or bool(others) or len(first.facts) > 1 or len(first.raw) > LARGEST_SHARED
+
+
+def cleaned(payload: dict[str, object], body: bytes) -> bytes:
+    """A body without its secrets."""
+    try:
+        return without_secrets(body)
+    except (msgspec.DecodeError, UnicodeError):
+        return encode(redact(payload))
 
 
 def decode(body: bytes) -> dict[str, object] | None:

@@ -1,5 +1,6 @@
 """What WhatsApp tells and who is who there, free of any gateway's shapes."""
 
+from plixa.kernel.phones import canonical_phone, phone_variants
 from plixa.whatsapp.domain.facts import (
     Acknowledged,
     AckStatus,
@@ -19,9 +20,10 @@ from plixa.whatsapp.domain.facts import (
     Reacted,
     Revoked,
 )
-from plixa.whatsapp.domain.identity import canonical_phone, is_direct, lid_of, phone_of, phone_variants
-from plixa.whatsapp.domain.redaction import redact
-from plixa.whatsapp.domain.translate import dedupe_key, translate
+from plixa.whatsapp.domain.identity import is_direct, lid_of, phone_of
+from plixa.whatsapp.domain.peers import aliases_of
+from plixa.whatsapp.domain.redaction import redact, without_secrets
+from plixa.whatsapp.domain.translate import claims, dedupe_key, message_of, translate
 
 __all__ = [
     "AckStatus",
@@ -41,12 +43,16 @@ __all__ = [
     "QrChanged",
     "Reacted",
     "Revoked",
+    "aliases_of",
     "canonical_phone",
+    "claims",
     "dedupe_key",
     "is_direct",
     "lid_of",
+    "message_of",
     "phone_of",
     "phone_variants",
     "redact",
     "translate",
+    "without_secrets",
 ]

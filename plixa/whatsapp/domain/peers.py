@@ -1,7 +1,8 @@
 """The other side of a chat, read from a message key of any gateway version."""
 
+from plixa.kernel.phones import canonical_phone
 from plixa.whatsapp.domain.facts import Peer
-from plixa.whatsapp.domain.identity import canonical_phone, is_direct, lid_of, normal_jid, phone_of
+from plixa.whatsapp.domain.identity import is_direct, lid_of, normal_jid, phone_of
 from plixa.whatsapp.domain.values import flag, identifier, word
 
 # 2.3.5 and later: remoteJidAlt; 2.3.1 to 2.3.4: senderPn, previousRemoteJid; Baileys 6.7: senderLid.
@@ -9,6 +10,12 @@ _ADDRESS_FIELDS = ("remoteJid", "remoteJidAlt", "senderPn", "senderLid", "previo
 _ABOUT_THE_SENDER = ("remoteJidAlt", "senderPn", "senderLid")
 _OUR_NAMES = {"você", "voce", "you"}
 _SHORTEST_NUMBER = 5
+
+
+def aliases_of(peer: Peer) -> list[str]:
+    """The addresses by which somebody is known, at most a phone and a LID, in one form each."""
+    phone = [f"phone:{canonical_phone(peer.phone)}"] if peer.phone else []
+    return phone + ([f"lid:{peer.lid}"] if peer.lid else [])
 
 
 def peer_of(key: dict[str, object], ours: str | None, push_name: object) -> Peer | None:

@@ -20,7 +20,7 @@ from plixa.whatsapp.domain.facts import (
 )
 from plixa.whatsapp.domain.identity import indirect_reason, phone_of
 from plixa.whatsapp.domain.messages import content_of, context_of, is_forwarded, quoted_id, unwrapped
-from plixa.whatsapp.domain.peers import is_ours, peer_of, real_name, remote_jid
+from plixa.whatsapp.domain.peers import aliases_of, is_ours, peer_of, real_name, remote_jid
 from plixa.whatsapp.domain.values import flag, identifier, instant, record, text, whole, word
 
 Item = dict[str, object]
@@ -80,6 +80,24 @@ def dedupe_key(fact: Fact) -> str | None:
             return f"reaction:{fact.gateway_id}"
         case _:
             return None
+
+
+def message_of(fact: Fact) -> str | None:
+    """The gateway's id of the message that a fact brings or is about."""
+    match fact:
+        case MessageArrived() | Acknowledged():
+            return fact.gateway_id
+        case Edited() | Revoked() | Reacted():
+            return fact.target_gateway_id
+        case _:
+            return None
+
+
+def claims(instance_id: int, fact: Fact) -> list[str]:
+    """What nobody else may apply facts about at the same time: the message, and the addresses of whom it is from or to."""
+    message = message_of(fact)
+    told = [f"message/{instance_id}/{message}"] if message is not None else []
+    return told + ([f"contact/{alias}" for alias in aliases_of(fact.peer)] if isinstance(fact, MessageArrived) else [])
 
 
 def _moment(edit: Edited) -> str:

@@ -1,0 +1,100 @@
+"""Waiting in line: what comes while a workspace's webhooks are being applied waits, and is then applied together.
+
+As a database commits in groups: whoever finds nothing in the way begins at once, and the more there is to do, the less each one costs.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
+
+from plixa.kernel.errors import Unavailable
+
+PACE: Final = 0.05
+"""Seconds: what takes longer, because somebody else holds what it needs, goes on beside the others."""
+LANES: Final = 4
+"""How much of one workspace goes on at once in one process, if it takes so long."""
+TOGETHER: Final = 16
+"""As many deliveries share a transaction at most."""
+
+
+class Waiting(Struct, eq=False):
+    """A delivery in line. What it ``claims`` nobody else may work on; ``alone``: it shares no transaction."""
+
+    delivery: Any
+    claims: frozenset[str]
+    alone: bool
+    done: "asyncio.Future[None]"
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell who waits for it, unless they have left."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+Work = Callable[[list[Waiting]], Coroutine[Any, Any, None]]
+"""Applies deliveries that claim nothing in common. Those it has not ended by itself end as it does."""
+
+
+class Line:
+    """The deliveries of one workspace, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Waiting] = deque()
+        self._claimed: set[str] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._latest: asyncio.Task[None] | None = None
+
+    async def stand(self, one: Waiting, work: Work) -> None:
+        """Wait until it has been applied; raises what kept it from being."""
+        self.waiting.append(one)
+        asyncio.get_running_loop().call_soon(self.proceed, work)  # what comes in the same moment goes with it
+        await one.done
+
+    def proceed(self, work: Work) -> None:
+        """Begin what can be begun. It belongs to no request: one that is given up does not end it for the others."""
+        while self._latest is None and len(self._working) < LANES and (group := self._next()):
+            self._claimed.update(*(one.claims for one in group))
+            task = self._latest = asyncio.create_task(work(group), context=Context())
+            self._working.add(task)
+            task.add_done_callback(partial(self._end, group, work))
+            asyncio.get_running_loop().call_later(PACE, self._pass_by, task, work)
+
+    def _end(self, group: list[Waiting], work: Work, task: "asyncio.Task[None]") -> None:
+        self._working.discard(task)
+        self._claimed.difference_update(*(one.claims for one in group))
+        for one in group:
+            one.end(Unavailable() if task.cancelled() else task.exception())
+        if self._latest is task:
+            self._latest = None
+        self.proceed(work)
+
+    def _pass_by(self, task: "asyncio.Task[None]", work: Work) -> None:
+        """Others need no longer wait for it."""
+        if self._latest is task:
+            self._latest = None
+            self.proceed(work)
+
+    def _next(self) -> list[Waiting]:
+        """The first that nothing before it stands in the way of, and those that may go with it."""
+        group: list[Waiting] = []
+        taken, passed = set(self._claimed), list[Waiting]()
+        while self.waiting and len(group) < TOGETHER:
+            one = self.waiting.popleft()
+            if one.done.done():
+                continue
+            free = taken.isdisjoint(one.claims) and not (one.alone and group)
+            taken |= one.claims
+            (group if free else passed).append(one)
+            if free and one.alone:
+                break
+        self.waiting.extendleft(reversed(passed))
+        return group
