@@ -1,0 +1,1 @@
+"""What automation does, and how it is told to."""

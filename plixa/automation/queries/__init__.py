@@ -1,0 +1,1 @@
+"""What automation is told to do, and whom it can turn to."""

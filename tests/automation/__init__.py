@@ -1,0 +1,1 @@
+"""Automation: whom new conversations go to by themselves."""
