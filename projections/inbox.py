@@ -6,20 +6,25 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from plixa.inbox.domain.care import FIRST_RESPONSE, SurveyRated, Target, TargetMissed, TargetsSet
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import (
     Absorbed,
     Assigned,
+    Blocked,
     Closed,
     ContactChanged,
+    ContactRemoved,
     Content,
     Deleted,
     Echoed,
     Edited,
+    Erased,
     Labelled,
     MarkedRead,
     MarkedUnread,
     Merged,
+    Moved,
     NoteAdded,
     NotesChanged,
     Opened,
@@ -29,11 +34,13 @@ from plixa.inbox.domain.events import (
     Reopened,
     Revoked,
     Snoozed,
+    Unblocked,
     Unlabelled,
     Woken,
 )
 from plixa.kernel.event_store import Event, Recorded
 from plixa.kernel.projection import Projection
+from plixa.kernel.search import lexemes
 from plixa.kernel.table import Table
 
 PREVIEW = 160
@@ -41,13 +48,13 @@ PREVIEW = 160
 
 
 class InboxRow(Struct, frozen=True, gc=False):
-    """One conversation.
+    """One conversation; ``words`` are those of its names, for lists that are searched newest first.
 
     ``last_message_type`` is ``revoked`` once that was deleted for everyone; ``reply_to`` is the address the customer last wrote from.
     """
 
     id: int
-    contact_id: int
+    contact_id: int | None
     phone_instance_id: int
     phone: str | None
     contact_name: str | None
@@ -74,10 +81,20 @@ class InboxRow(Struct, frozen=True, gc=False):
     last_message_edited_at: datetime | None = None
     closed_at: datetime | None = None
     first_responded_at: datetime | None = None
+    words: str = ""
+    blocked: bool = False
+    has_targets: bool = False
+    first_response_due_at: datetime | None = None
+    resolution_due_at: datetime | None = None
+    is_first_response_missed: bool = False
+    is_resolution_missed: bool = False
+    csat_rating: int | None = None
+    csat_agent_id: int | None = None
 
 
 def tally(row: InboxRow) -> Iterator[str]:
-    """The kept counters a conversation adds one to; a snoozed one counts among the snoozed and nowhere else."""
+    """The kept counters a conversation adds one to; a snoozed one counts among the snoozed and nowhere else, but for its labels."""
+    yield from (f"labelled:{label}" for label in row.labels)
     if row.status != "open":
         yield "closed"
         return
@@ -123,6 +140,7 @@ def opened(_row: None, event: Opened, fact: Recorded) -> InboxRow:
         last_message_at=fact.at,
         opened_at=fact.at,
         updated_at=fact.at,
+        words=lexemes(fact.tenant, event.name),
     )
 
 
@@ -135,6 +153,11 @@ def reopened(row: InboxRow, _event: Reopened, fact: Recorded) -> InboxRow:
         episode=row.episode + 1,
         closed_at=None,
         first_responded_at=None,
+        has_targets=False,
+        first_response_due_at=None,
+        resolution_due_at=None,
+        is_first_response_missed=False,
+        is_resolution_missed=False,
         updated_at=fact.at,
     )
 
@@ -154,6 +177,11 @@ def woken(row: InboxRow, _event: Woken, fact: Recorded) -> InboxRow:
     return replace(row, snoozed_until=None, updated_at=fact.at)
 
 
+@inbox.on(Moved)
+def moved(row: InboxRow, event: Moved, fact: Recorded) -> InboxRow:
+    return replace(row, sector_id=event.sector_id, updated_at=fact.at)
+
+
 @inbox.on(Assigned)
 def assigned(row: InboxRow, event: Assigned, fact: Recorded) -> InboxRow:
     return replace(row, assigned_user_id=event.user_id, assigned_user_name=event.user_name, updated_at=fact.at)
@@ -171,7 +199,7 @@ def marked_unread(row: InboxRow, _event: MarkedUnread, fact: Recorded) -> InboxR
 
 @inbox.on(Renamed)
 def renamed(row: InboxRow, event: Renamed, fact: Recorded) -> InboxRow:
-    return replace(row, custom_name=event.name, updated_at=fact.at)
+    return replace(row, custom_name=event.name, updated_at=fact.at, words=lexemes(fact.tenant, event.name, row.contact_name))
 
 
 @inbox.on(NotesChanged)
@@ -191,7 +219,18 @@ def unlabelled(row: InboxRow, event: Unlabelled, fact: Recorded) -> InboxRow:
 
 @inbox.on(ContactChanged)
 def contact_changed(row: InboxRow, event: ContactChanged, fact: Recorded) -> InboxRow:
-    return replace(row, contact_id=event.contact_id, phone=event.phone, contact_name=event.name, updated_at=fact.at)
+    row = replace(row, contact_id=event.contact_id, phone=event.phone, contact_name=event.name, updated_at=fact.at)
+    return replace(row, words=lexemes(fact.tenant, row.custom_name, row.contact_name))
+
+
+@inbox.on(ContactRemoved)
+def contact_removed(row: InboxRow, _event: ContactRemoved, fact: Recorded) -> InboxRow:
+    return replace(row, contact_id=None, updated_at=fact.at)
+
+
+@inbox.on(Blocked, Unblocked)
+def blocked(row: InboxRow, event: Blocked | Unblocked, fact: Recorded) -> InboxRow:
+    return replace(row, blocked=isinstance(event, Blocked), updated_at=fact.at)
 
 
 @inbox.on(Absorbed)
@@ -203,14 +242,14 @@ def absorbed(row: InboxRow, event: Absorbed, fact: Recorded) -> InboxRow:
     return preview(grown, last.id, last.direction, Content(last.type, last.body), last.at)
 
 
-@inbox.on(Merged, Deleted)
+@inbox.on(Merged, Deleted, Erased)
 def gone(_row: InboxRow, _event: Event, _fact: Recorded) -> None:
     return None
 
 
 @inbox.on(Received)
 def received(row: InboxRow, event: Received, fact: Recorded) -> InboxRow:
-    counted = replace(row, unread_count=row.unread_count + 1, updated_at=fact.at)
+    counted = replace(row, unread_count=row.unread_count + (not row.blocked), updated_at=fact.at)
     if event.reply_to and (row.replied_at is None or event.sent_at >= row.replied_at):
         counted = replace(counted, reply_to=event.reply_to, replied_at=event.sent_at)
     return preview(counted, event.message_id, "in", event.content, event.sent_at)
@@ -219,6 +258,8 @@ def received(row: InboxRow, event: Received, fact: Recorded) -> InboxRow:
 @inbox.on(Echoed)
 def echoed(row: InboxRow, event: Echoed, fact: Recorded) -> InboxRow:
     handled = replace(row, handler="human", updated_at=fact.at)
+    if row.status == "open" and row.first_responded_at is None:
+        handled = replace(handled, first_responded_at=fact.at)
     return preview(handled, event.message_id, "out", event.content, event.sent_at)
 
 
@@ -248,3 +289,26 @@ def revoked(row: InboxRow, event: Revoked, fact: Recorded) -> InboxRow:
     if row.last_message_id != event.message_id:
         return row
     return replace(row, last_message_type="revoked", last_message_body=None, last_message_edited_at=None, updated_at=fact.at)
+
+
+@inbox.on(TargetsSet)
+def targets_set(row: InboxRow, event: TargetsSet, fact: Recorded) -> InboxRow:
+    first, resolution = due(event.first_response), due(event.resolution)
+    return replace(row, has_targets=True, first_response_due_at=first, resolution_due_at=resolution, updated_at=fact.at)
+
+
+def due(target: Target | None) -> datetime | None:
+    """By when, where there is a target."""
+    return None if target is None else target.due_at
+
+
+@inbox.on(TargetMissed)
+def target_missed(row: InboxRow, event: TargetMissed, fact: Recorded) -> InboxRow:
+    if event.target == FIRST_RESPONSE:
+        return replace(row, is_first_response_missed=True, updated_at=fact.at)
+    return replace(row, is_resolution_missed=True, updated_at=fact.at)
+
+
+@inbox.on(SurveyRated)
+def survey_rated(row: InboxRow, event: SurveyRated, fact: Recorded) -> InboxRow:
+    return replace(row, csat_rating=event.rating, csat_agent_id=event.agent_id, updated_at=fact.at)

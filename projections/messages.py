@@ -14,6 +14,7 @@ from plixa.inbox.domain.events import (
     Deleted,
     Echoed,
     Edited,
+    Erased,
     Failed,
     InDoubt,
     Location,
@@ -85,6 +86,7 @@ messages = Projection(
     key=lambda fact: fact.event.message_id,  # type: ignore[attr-defined]
 )
 messages.regroups(Deleted, to=lambda _event: None)
+messages.regroups(Erased, to=lambda _event: None)
 messages.regroups(Merged, to=lambda event: event.into)
 
 

@@ -1,4 +1,4 @@
-"""What search finds: the words of names and phones, and of messages. Tables ``inbox_name`` and ``inbox_text``.
+"""What search finds: the words of names, notes and phones, and of messages. Tables ``inbox_name`` and ``inbox_text``.
 
 They stand beside the rows that lists show because their indexes are dear to write: a row here changes when a word does, not with
 every message and acknowledgement.
@@ -14,9 +14,11 @@ from plixa.inbox.domain.events import (
     Deleted,
     Echoed,
     Edited,
+    Erased,
     Labelled,
     Merged,
     NoteAdded,
+    NotesChanged,
     Opened,
     Queued,
     Received,
@@ -40,6 +42,7 @@ class NameRow(Struct, frozen=True, gc=False):
     custom_name: str | None = None
     labels: list[int] = []
     words: str = ""
+    notes: str | None = None
 
 
 class TextRow(Struct, frozen=True, gc=False):
@@ -58,13 +61,14 @@ texts = Projection(
     key=lambda fact: fact.event.message_id,  # type: ignore[attr-defined]
 )
 texts.regroups(Deleted, to=lambda _event: None)
+texts.regroups(Erased, to=lambda _event: None)
 texts.regroups(Merged, to=lambda event: event.into)
 
 
 def spelled(row: NameRow, tenant: int) -> NameRow:
     """The row with the words that find it; a phone is found with and without its ninth digit."""
     phones = phone_variants(row.phone) if row.phone else ()
-    return replace(row, words=lexemes(tenant, row.custom_name, row.contact_name, phones=phones))
+    return replace(row, words=lexemes(tenant, row.custom_name, row.contact_name, row.notes, phones=phones))
 
 
 @names.creates(Opened)
@@ -75,6 +79,11 @@ def opened(_row: None, event: Opened, fact: Recorded) -> NameRow:
 @names.on(Renamed)
 def renamed(row: NameRow, event: Renamed, fact: Recorded) -> NameRow:
     return spelled(replace(row, custom_name=event.name), fact.tenant)
+
+
+@names.on(NotesChanged)
+def notes_changed(row: NameRow, event: NotesChanged, fact: Recorded) -> NameRow:
+    return spelled(replace(row, notes=event.notes), fact.tenant)
 
 
 @names.on(ContactChanged)
@@ -92,7 +101,7 @@ def unlabelled(row: NameRow, event: Unlabelled, _fact: Recorded) -> NameRow:
     return replace(row, labels=[label for label in row.labels if label != event.label_id])
 
 
-@names.on(Merged, Deleted)
+@names.on(Merged, Deleted, Erased)
 def gone(_row: NameRow, _event: Event, _fact: Recorded) -> None:
     return None
 

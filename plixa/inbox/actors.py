@@ -1,20 +1,27 @@
 """The inbox's effects outside: sending messages, fetching files, telling the phone what was read, and the timer of a snooze."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 
+import msgspec
 from msgspec import Struct
 
+from plixa.identity.queries.sending import find_sending_bar
 from plixa.inbox.commands.conversations import wake_conversation
 from plixa.inbox.commands.delivery import Taken, accept_message, check_stalled, doubt_message, fail_message, keep_media, miss_media
+from plixa.inbox.commands.people import follow_unseen
+from plixa.inbox.commands.releasing import drop_label, leave_sector, unassign_member
+from plixa.inbox.commands.surveys import expire_survey
+from plixa.inbox.commands.targets import check_targets, retime
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import MediaStored
 from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, list_latest_received
 from plixa.kernel.delivery import ATTEMPTS, Delivery, Handler, Retry, backoff
-from plixa.kernel.errors import NotFound, PayloadTooLarge, Unavailable
-from plixa.kernel.event_store import stream_id
+from plixa.kernel.errors import Forbidden, NotFound, PayloadTooLarge, Unavailable
+from plixa.kernel.event_store import Actor, stream_id
 from plixa.kernel.media import sniff
 from plixa.kernel.uow import UnitOfWork, perform
 from plixa.whatsapp.client import (
@@ -51,7 +58,14 @@ class Actors(Struct, frozen=True):
             "inbox.mark_read": self.mark_read,
             "inbox.wake": self.wake,
             "inbox.check_stalled": self.check_stalled,
+            "inbox.check_targets": self.check_targets,
+            "inbox.expire_survey": self.expire_survey,
+            "inbox.retime": self.retime,
             "inbox.delete_media": self.delete_media,
+            "inbox.unassign_member": release_member,
+            "inbox.leave_sector": release_sector,
+            "inbox.drop_label": release_label,
+            "inbox.follow_contacts": follow_contacts,
         }
 
     async def send(self, delivery: Delivery) -> None:
@@ -77,8 +91,8 @@ class Actors(Struct, frozen=True):
                 raise Retry(backoff(delivery.attempt), str(error)) from error
             await give_up(delivery, error.code, str(error))
             return
-        except NotFound as error:
-            await give_up(delivery, error.code, "The file of this message is no longer there.")
+        except (Forbidden, NotFound) as error:
+            await give_up(delivery, error.code, error.message)
             return
         await finish(delivery, partial(accept_message, conversation=place[0], message=place[1], taken=taken))
 
@@ -94,18 +108,17 @@ class Actors(Struct, frozen=True):
         return None
 
     async def hand_over(self, delivery: Delivery, outbound: Outbound) -> Sent:
-        """One call of the gateway, by the kind of message."""
+        """One call of the gateway, by the kind of message; raises Forbidden where nothing may be sent for the workspace."""
         quoted = None
         if outbound.quoted_gateway_id is not None:
             key = MessageKey(outbound.quoted_gateway_id, outbound.to, outbound.quoted_from_me)
             quoted = Quoted(key, outbound.quoted_body or "")
         head = {"to": outbound.to, "other_to": outbound.other_to, "message_id": outbound.client_id, "quoted": quoted}
         name = outbound.gateway_name
-        if outbound.blob is None:
+        content = await load(delivery, outbound.blob) if outbound.blob is not None else None
+        await refuse_barred(delivery)
+        if content is None:
             return await self.gateway.send_text(name, SendText(text=outbound.body or "", **head))  # type: ignore[arg-type]
-        async with delivery.unit() as uow:
-            key_of_stream = await uow.data_key(stream_id(Conversation.KIND, delivery.payload["conversation_id"]))
-        content = await delivery.kernel.media.get(outbound.blob, key_of_stream)
         if outbound.type == "voice":
             return await self.gateway.send_voice(name, SendVoice(content=content, **head))  # type: ignore[arg-type]
         kind = outbound.type if outbound.type in MEDIA_KINDS else "document"
@@ -149,16 +162,35 @@ class Actors(Struct, frozen=True):
         """Blue ticks for the customer, and nothing unread on the workspace's own phone."""
         conversation = delivery.payload["conversation_id"]
         async with delivery.unit() as uow:
-            received = await list_latest_received(uow, conversation)
+            barred = await find_sending_bar(uow) is not None
+            received = [] if barred else await list_latest_received(uow, conversation)
             outbound = await get_outbound(uow, conversation, None) if received else None
         if outbound is not None:
             keys = [MessageKey(one, outbound.to) for one in received]
-            await self.gateway.mark_read(outbound.gateway_name, keys)
+            try:
+                await self.gateway.mark_read(outbound.gateway_name, keys)
+            except GatewayError as error:
+                raise Retry(backoff(delivery.attempt), str(error)) from error
         await finish(delivery, None)
 
     async def wake(self, delivery: Delivery) -> None:
         """A snooze's time has come."""
-        await finish(delivery, partial(wake_conversation, number=delivery.payload["conversation_id"]))
+        await finish(delivery, partial(wake_conversation, number=delivery.payload["conversation_id"], moment=told_at(delivery)))
+
+    async def check_targets(self, delivery: Delivery) -> None:
+        """A target's time is over, if nobody was in time."""
+        place = {"conversation": delivery.payload["conversation_id"], "moment": told_at(delivery)}
+        await finish(delivery, partial(check_targets, **place))
+
+    async def expire_survey(self, delivery: Delivery) -> None:
+        """Nobody answered a survey."""
+        place = {"conversation": delivery.payload["conversation_id"], "moment": told_at(delivery)}
+        await finish(delivery, partial(expire_survey, **place))
+
+    async def retime(self, delivery: Delivery) -> None:
+        """The workspace's hours were changed."""
+        await retime(delivery.kernel, delivery.tenant)
+        await finish(delivery, None)
 
     async def check_stalled(self, delivery: Delivery) -> None:
         """A message may have been accepted and gone nowhere."""
@@ -172,10 +204,34 @@ class Actors(Struct, frozen=True):
         await finish(delivery, None)
 
 
+def told_at(delivery: Delivery) -> datetime:
+    """The instant a timer stands for: by the database's clock it has come, whatever ours says."""
+    at = delivery.payload.get("at")
+    return datetime.fromisoformat(at) if at else datetime.min.replace(tzinfo=UTC)
+
+
 def said(found: FoundMessage) -> tuple[str, str] | None:
     """Kind and text (or caption, or nothing) of a message as the gateway keeps it; None for a reaction and whatever else is no message."""
     fact = translate({"event": "messages.upsert", "data": found.raw})[0]
     return (fact.kind, fact.body) if isinstance(fact, MessageArrived) else None
+
+
+async def load(delivery: Delivery, blob: str) -> bytes:
+    """The file of a message that is to be sent; raises NotFound."""
+    try:
+        async with delivery.unit() as uow:
+            key = await uow.data_key(stream_id(Conversation.KIND, delivery.payload["conversation_id"]))
+        return await delivery.kernel.media.get(blob, key)
+    except NotFound as error:
+        raise NotFound("The file of this message is no longer there.") from error
+
+
+async def refuse_barred(delivery: Delivery) -> None:
+    """Raises Forbidden while nothing may be sent for the workspace."""
+    async with delivery.unit() as uow:
+        bar = await find_sending_bar(uow)
+    if bar is not None:
+        raise bar
 
 
 async def store(delivery: Delivery, fetched: FetchedMedia) -> MediaStored:
@@ -218,6 +274,36 @@ async def find_missing_file(delivery: Delivery, message: int) -> Outbound | None
         if row is None or row.media is None or row.media.blob is not None:
             return None
         return await get_outbound(uow, row.conversation_id, row)
+
+
+async def release_member(delivery: Delivery) -> None:
+    """The conversations of a member who left are nobody's."""
+    by = msgspec.convert(delivery.payload["by"], Actor)
+    await unassign_member(delivery.kernel, delivery.tenant, delivery.payload["member_id"], by)
+    await finish(delivery, None)
+
+
+async def release_sector(delivery: Delivery) -> None:
+    """The conversations of a sector that was given up are in none."""
+    by = msgspec.convert(delivery.payload["by"], Actor)
+    await leave_sector(delivery.kernel, delivery.tenant, delivery.payload["sector_id"], by)
+    await finish(delivery, None)
+
+
+async def release_label(delivery: Delivery) -> None:
+    """The conversations that carried a deleted label no longer do."""
+    by = msgspec.convert(delivery.payload["by"], Actor)
+    await drop_label(delivery.kernel, delivery.tenant, delivery.payload["label_id"], by)
+    await finish(delivery, None)
+
+
+async def follow_contacts(delivery: Delivery) -> None:
+    """Conversations show the names their contacts have now."""
+    for contact in delivery.payload["contacts"]:
+        async with delivery.unit() as uow:
+            with suppress(NotFound):
+                await perform(uow, partial(follow_unseen, uow, contact))
+    await finish(delivery, None)
 
 
 async def doubt(delivery: Delivery, conversation: int, message: int) -> None:

@@ -11,7 +11,8 @@ from tests.inbox.desk import Desk, stamp
 from tests.whatsapp import webhooks
 
 WRITERS = 64
-EVENTS = "SELECT version, position, request_id, topic FROM event WHERE tenant_id = $1 AND number = $2 ORDER BY version"
+EVENTS = """SELECT version, position, request_id, topic FROM event
+WHERE tenant_id = $1 AND number = $2 AND topic <> 'audit.recorded' ORDER BY version"""
 HEAD = "SELECT position FROM log_head WHERE tenant_id = $1"
 
 

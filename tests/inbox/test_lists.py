@@ -45,6 +45,26 @@ class TestSearch:
         await desk.do("PATCH", f"/{crowd[2]}", json={"contact_name": ""})
         assert await desk.all(q="padaria") == []
 
+    @pytest.mark.parametrize("limit", [1, 3, 50])
+    async def test_a_name_many_share_is_found_whole_on_pages_of_any_length(self, desk: Desk, crowd: list[int], limit: int) -> None:
+        """Long pages of a name come from the index, short ones are met among the newest conversations."""
+        await desk.do("PATCH", f"/{crowd[1]}", json={"contact_name": "Tia Béa"})
+        await desk.do("POST", f"/{crowd[9]}/close")
+        for q, status, expected in (
+            ("bía", "open", [crowd[11], crowd[10], crowd[8]]),
+            ("bia", "all", crowd[:7:-1]),
+            ("BE", "open", [crowd[1]]),
+            ("b", "open", [crowd[11], crowd[10], crowd[8], crowd[5], crowd[1]]),
+        ):
+            found: list[int] = []
+            cursor = None
+            while cursor is not None or not found:
+                query = {"q": q, "status": status, "limit": limit} | ({"cursor": cursor} if cursor else {})
+                page = (await desk.call("GET", "", params=query)).json()
+                found += ids(page["data"])
+                cursor = page["meta"]["next_cursor"]
+            assert found == expected, q
+
     async def test_messages_are_found_by_their_words(self, desk: Desk, crowd: list[int]) -> None:
         sent = await desk.do("POST", f"/{crowd[1]}/messages", json={"body": "O orçamento ficou em R$ 1.250,00"})
         for q in ("orcamento", "ORÇA", "fic orc", "1.250"):

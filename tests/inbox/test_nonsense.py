@@ -9,8 +9,8 @@ from httpx import Response
 from litestar import Litestar
 
 from tests.inbox.desk import Desk
-from tests.inbox.operations import Operation, operations
 from tests.inbox.test_commands import PNG
+from tests.support.operations import Operation, operations
 
 HUGE = 2**63
 NUMBERS = [
@@ -98,10 +98,10 @@ def check(answer: Response, what: Any) -> None:
 
 @pytest.fixture
 async def place(desk: Desk) -> dict[str, Any]:
-    """A conversation and a message with a file."""
+    """A conversation, a message with a file, a label."""
     number = (await desk.open())["id"]
     message = await desk.do("POST", f"/{number}/media-messages", files={"file": ("a.png", PNG)})
-    return {"conversation": number, "message": message["id"]}
+    return {"conversation": number, "message": message["id"], "label": await desk.label("VIP")}
 
 
 async def test_in_paths(desk: Desk, app: Litestar, place: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from tests.whatsapp import webhooks
 from tests.whatsapp.webhooks import Chat, Webhook
 
 PRIVATE = {"id", "conversation_id", "evolution_message_id", "created_at"}
-MOMENTS = {"sent_at", "delivered_at", "read_at", "edited_at", "deleted_at"}
+MOMENTS = {"first_responded_at", "sent_at", "delivered_at", "read_at", "edited_at", "deleted_at"}
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ACKS = st.sampled_from(["pending", "sent", "delivered", "read", "played", "failed"]).map(lambda status: Acknowledged(7, status))
 EDITS = st.integers(1, 5).map(lambda minute: Edited(7, f"text {minute}", NOON + timedelta(minutes=minute)))

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from litestar.params import Parameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from plixa.contacts.queries import refuse_unknown_label
-from plixa.identity.queries import find_member_name, may_delete_conversations
+from plixa.contacts.queries.labels import hold_label
+from plixa.identity.commands.account import call_waiting
+from plixa.identity.queries.members import find_member_name, may_delete_conversations
 from plixa.inbox.commands.editing import edit_visible
+from plixa.inbox.commands.surveys import ask_survey, keep_scores
+from plixa.inbox.commands.targets import find_missed, set_targets
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Deleted
 from plixa.inbox.queries.messages import list_blobs
@@ -18,6 +21,12 @@ from plixa.kernel.errors import Forbidden, Invalid, NotFound
 from plixa.kernel.event_store import Event
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
+from plixa.workspace.queries.sectors import get_sector
+
+TURN: Final = """INSERT INTO assignment_turn (tenant_id, member_id, assigned_at)
+SELECT $1, member_id, max(assigned_at) FROM unnest($2::bigint[], $3::timestamptz[]) AS t(member_id, assigned_at) GROUP BY member_id
+ON CONFLICT (tenant_id, member_id) DO UPDATE SET assigned_at = excluded.assigned_at"""
+"""When a member last got a conversation: auto-assignment asks whose turn it is."""
 
 Action = Literal["close", "reopen", "assign", "delete", "add_label", "remove_label"]
 
@@ -29,11 +38,12 @@ class SnoozeConversation(Struct, frozen=True):
 
 
 class UpdateConversation(Struct, frozen=True):
-    """Absent = unchanged; an empty name shows the contact's own again; ``assigned_user_id`` null unassigns."""
+    """Absent = unchanged; an empty name shows the contact's own again; null unassigns, and takes it out of its sector."""
 
     contact_name: Annotated[str, Meta(max_length=255)] | UnsetType | None = UNSET
     notes: Annotated[str, Meta(max_length=4000)] | UnsetType | None = UNSET
     assigned_user_id: int | UnsetType | None = UNSET
+    sector_id: int | UnsetType | None = UNSET
 
 
 class BulkAction(Struct, frozen=True):
@@ -46,7 +56,7 @@ class BulkAction(Struct, frozen=True):
 
 
 async def update_conversation(uow: UnitOfWork, number: int, data: UpdateConversation) -> None:
-    """Name, notes and assignee; raises NotFound for a member that is not of this workspace."""
+    """Name, notes, assignee and sector; raises NotFound for a member or sector that is not of this workspace."""
     async with edit_visible(uow, number) as editor:
         if data.contact_name is not UNSET:
             editor.record(editor.state.rename(data.contact_name))
@@ -54,6 +64,11 @@ async def update_conversation(uow: UnitOfWork, number: int, data: UpdateConversa
             editor.record(editor.state.note(data.notes))
         if data.assigned_user_id is not UNSET:
             await assign(uow, editor, data.assigned_user_id)
+        if data.sector_id is not UNSET:
+            if data.sector_id is not None:
+                await get_sector(uow, data.sector_id)
+            if recorded(editor, editor.state.move(data.sector_id)):
+                call_waiting(uow, f"conversation/{number}")
 
 
 async def snooze_conversation(uow: UnitOfWork, number: int, until: datetime | None) -> None:
@@ -62,25 +77,33 @@ async def snooze_conversation(uow: UnitOfWork, number: int, until: datetime | No
         if until is None:
             editor.record(editor.state.wake())
         elif recorded(editor, editor.state.snooze(until, uow.now)):
-            uow.enqueue(Effect("inbox.wake", f"{number}/{editor.version}", {"conversation_id": number}, until))
+            uow.enqueue(Effect("inbox.wake", f"{number}/{editor.version}", {"conversation_id": number, "at": until}, until))
 
 
-async def wake_conversation(uow: UnitOfWork, number: int) -> None:
-    """The timer of a snooze: wakes a conversation whose time has come."""
+async def wake_conversation(uow: UnitOfWork, number: int, moment: datetime) -> None:
+    """The timer of a snooze: wakes a conversation whose time has come, by our clock or by the one that ran the timer."""
     async with uow.edit(Conversation, number) as editor:
-        editor.record(editor.state.wake_due(uow.now))
+        editor.record(editor.state.wake_due(max(uow.now, moment)))
 
 
 async def close_conversation(uow: UnitOfWork, number: int) -> bool:
-    """End the episode; False when it was closed already."""
+    """End the episode, and ask how it was; False when it was closed already."""
     async with edit_visible(uow, number) as editor:
-        return recorded(editor, editor.state.close())
+        missed = await find_missed(uow, editor, uow.now)
+        if not recorded(editor, editor.state.close()):
+            return False
+        editor.record(missed)
+        await ask_survey(uow, editor)
+        return True
 
 
 async def reopen_conversation(uow: UnitOfWork, number: int) -> bool:
     """Begin a new episode; False when it was open."""
     async with edit_visible(uow, number) as editor:
-        return recorded(editor, editor.state.reopen())
+        if not recorded(editor, editor.state.reopen(now=uow.now)):
+            return False
+        await set_targets(uow, editor)
+        return True
 
 
 async def read_conversation(uow: UnitOfWork, number: int) -> None:
@@ -101,6 +124,7 @@ async def delete_conversation(uow: UnitOfWork, number: int) -> bool:
     await refuse_undeletable(uow)
     async with edit_visible(uow, number) as editor:
         blobs = await list_blobs(uow, number)
+        await keep_scores(uow, number)
         for absorbed in editor.state.absorbed:
             async with uow.edit(Conversation, absorbed) as other:
                 other.record(Deleted())
@@ -152,7 +176,7 @@ async def refuse_incomplete(uow: UnitOfWork, data: BulkAction) -> None:
     if data.action in ("add_label", "remove_label"):
         if data.label_id is None:
             raise Invalid.field("label_id", "Say which label.")
-        await refuse_unknown_label(uow, data.label_id)
+        await hold_label(uow, data.label_id)
 
 
 async def refuse_undeletable(uow: UnitOfWork) -> None:
@@ -165,7 +189,15 @@ async def refuse_undeletable(uow: UnitOfWork) -> None:
 async def assign(uow: UnitOfWork, editor: Editor[Conversation], member: int | None) -> bool:
     """Give it to a member of the workspace; raises NotFound for anybody else."""
     name = await find_member_name(uow, member) if member is not None else None
-    return recorded(editor, editor.state.assign(member, name))
+    return give(uow, editor, member, name)
+
+
+def give(uow: UnitOfWork, editor: Editor[Conversation], member: int | None, name: str | None, rule: int | None = None) -> bool:
+    """Give it to a member, or to nobody, and remember whose turn it was; False when they had it already."""
+    given = recorded(editor, editor.state.assign(member, name, rule))
+    if given and member is not None:
+        uow.also_row(TURN, member, uow.now)
+    return given
 
 
 def recorded(editor: Editor[Conversation], events: Iterable[Event]) -> bool:

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from plixa.inbox.commands.editing import edit_live
-from plixa.inbox.commands.ingest import GATEWAY, changes, expect_acknowledgement, look_up, open_parked, unpark
+from plixa.inbox.commands.ingest import GATEWAY, Asked, changes, expect_acknowledgement, look_up, open_parked, unpark
 from plixa.inbox.domain.events import Accepted, Failed, InDoubt, MediaMissing, MediaStored, Stalled
 from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.event_store import Event
@@ -26,7 +26,7 @@ async def accept_message(uow: UnitOfWork, conversation: int, message: int, taken
     row = await find_message_row(uow, message)
     if row is None or row.gateway_id is not None:
         return
-    known = await look_up(uow, row.phone_instance_id, "", taken.gateway_id, [])
+    (known,) = await look_up(uow, Asked(row.phone_instance_id, "", taken.gateway_id))
     if known["message_id"] is not None:
         return
     async with edit_live(uow, conversation) as editor:

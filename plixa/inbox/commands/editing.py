@@ -1,10 +1,10 @@
 """Conversations under their lock: those a caller may see, and those that went on in another."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from plixa.inbox.domain.conversation import Conversation
-from plixa.inbox.queries.conversations import refuse_hidden
+from plixa.inbox.queries.conversations import refuse_hidden, why_missing
 from plixa.kernel.editor import Editor
 from plixa.kernel.errors import NotFound
 from plixa.kernel.uow import UnitOfWork
@@ -12,8 +12,12 @@ from plixa.kernel.uow import UnitOfWork
 
 @asynccontextmanager
 async def edit_visible(uow: UnitOfWork, number: int) -> AsyncIterator[Editor[Conversation]]:
-    """A conversation the caller may change; raises NotFound for one that is hidden, and for one that went on in another."""
-    async with uow.edit(Conversation, number) as editor:
+    """A conversation the caller may change; raises NotFound, also for one that went on in another, and ContactErased."""
+    async with AsyncExitStack() as stack:
+        try:
+            editor = await stack.enter_async_context(uow.edit(Conversation, number))
+        except NotFound as error:
+            raise await why_missing(uow, number) from error
         if editor.state.merged_into is not None:
             raise NotFound
         refuse_hidden(uow, editor.state.assigned_user_id)

@@ -4,16 +4,20 @@ Every delivery that makes an event is stored raw under its key, in that event's 
 arrived yet is parked and applied when it does, so that any order of deliveries ends in the same state.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
+from msgspec import Struct
 
-from plixa.contacts.commands import Met, resolve_contact
-from plixa.contacts.queries import ACQUAINTANCES, decode_acquaintances
+from plixa.contacts.commands.identities import Met, resolve_contact
+from plixa.contacts.queries.identities import ACQUAINTANCES, decode_acquaintances
+from plixa.inbox.commands.arrivals import Arrival, Handle, echo, receive
 from plixa.inbox.commands.editing import edit_live
-from plixa.inbox.commands.merging import merge_conversations
+from plixa.inbox.commands.merging import merge_conversations, recognise
+from plixa.inbox.commands.people import adopt_conversation
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import (
     Accepted,
@@ -36,90 +40,139 @@ from plixa.kernel.outbox import Effect
 from plixa.kernel.tenancy import lock_of
 from plixa.kernel.uow import UnitOfWork
 from plixa.whatsapp import domain as gateway
-from plixa.whatsapp.commands.webhook import Delivered
+from plixa.whatsapp.commands.webhook import Delivered, Entangled
 
 CUSTOMER = "customer"
 DEVICE = Actor("device")
 GATEWAY = Actor("gateway")
 PATIENCE = timedelta(minutes=5)
 """How long WhatsApp may take to acknowledge a message before it counts as stalled."""
-SEEN = """INSERT INTO webhook_seen (tenant_id, instance_id, key, stream_id, payload) VALUES ($1, $2, $3, $4, $5)
+SEEN = """INSERT INTO webhook_seen (tenant_id, instance_id, key, stream_id, payload)
+SELECT $1, b.* FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::bytea[]) AS b
 ON CONFLICT (tenant_id, instance_id, key) DO NOTHING"""
-KNOWN = f"""SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3) AS seen,
+KNOWN = f"""SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = d.instance_id AND key = d.key) AS seen,
     m.id AS message_id, m.conversation_id, m.direction, nextval('message_number') AS number,
     (SELECT array_agg(fact ORDER BY received_at, key) FROM parked_update
-     WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $4) AS parked,
+     WHERE tenant_id = $1 AND instance_id = d.instance_id AND gateway_id = d.gateway_id) AS parked,
     (SELECT min(c.id) FROM contact_alias a JOIN inbox_conversation c ON c.tenant_id = a.tenant_id AND c.contact_id = a.contact_id
-     WHERE a.tenant_id = $1 AND a.value = ANY($5::text[]) AND c.phone_instance_id = $2) AS live,
-    {ACQUAINTANCES.format(aliases="$5")} AS contacts
-FROM (SELECT) AS nothing
-LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = $2 AND m.gateway_id = $4"""  # noqa: S608 - a constant
+     WHERE a.tenant_id = $1 AND a.value = ANY(ARRAY[d.alias, d.other]) AND c.phone_instance_id = d.instance_id) AS live,
+    {ACQUAINTANCES.format(aliases="ARRAY[d.alias, d.other]")} AS contacts
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
+    WITH ORDINALITY AS d(instance_id, key, gateway_id, alias, other, place)
+LEFT JOIN inbox_message m ON m.tenant_id = $1 AND m.phone_instance_id = d.instance_id AND m.gateway_id = d.gateway_id
+ORDER BY d.place"""  # noqa: S608 - a constant
 """The new message's number is taken here, under its contact's lock: those of one second stand in the order of their arrival."""
 ACQUAINTED = f"""SELECT {ACQUAINTANCES.format(aliases="$2")} AS contacts, min(c.id) AS live
 FROM contact_alias a LEFT JOIN inbox_conversation c
     ON c.tenant_id = a.tenant_id AND c.contact_id = a.contact_id AND c.phone_instance_id = $3
 WHERE a.tenant_id = $1 AND a.value = ANY($2::text[])"""  # noqa: S608 - a constant
-PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at) VALUES ($1, $2, $3, $4, $5, $6)
+PARK = """INSERT INTO parked_update (tenant_id, instance_id, gateway_id, key, fact, received_at)
+SELECT $1, b.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::timestamptz[]) AS b
 ON CONFLICT DO NOTHING"""
 COPIES = """SELECT s.key, s.payload FROM parked_update p JOIN webhook_seen s USING (tenant_id, instance_id, key)
 WHERE tenant_id = $1 AND instance_id = $2 AND p.gateway_id = $3 AND s.stream_id IS NULL"""
 RESEAL = "UPDATE webhook_seen SET stream_id = $4, payload = $5 WHERE tenant_id = $1 AND instance_id = $2 AND key = $3"
+HEARD = "SELECT EXISTS (SELECT FROM webhook_seen WHERE tenant_id = $1 AND instance_id = $2 AND key = $3)"
+"""A message that came and is not there was deleted or erased: what is told of it afterwards is not kept either."""
 UNPARK = "DELETE FROM parked_update WHERE tenant_id = $1 AND instance_id = $2 AND gateway_id = $3"
 IN_FLIGHT = """SELECT id FROM inbox_message WHERE tenant_id = $1 AND conversation_id = $2 AND direction = 'out' AND gateway_id IS NULL
 AND status = 'queued' AND (client_id = $3 OR ($4 AND type = $5 AND coalesce(body, '') = $6)) ORDER BY id LIMIT 1"""
 
 
-async def accept(uow: UnitOfWork, delivered: Delivered) -> None:
-    """Apply one fact of the gateway."""
+class Asked(Struct, frozen=True):
+    """One delivery, by its ``key``, about the message ``gateway_id``, from or to somebody of these addresses (at most two)."""
+
+    instance_id: int
+    key: str
+    gateway_id: str
+    aliases: tuple[str, ...] = ()
+
+
+async def accept(uow: UnitOfWork, *deliveries: Delivered, handle: Handle | None = None) -> None:
+    """Apply facts of the gateway in one transaction; where there are several no two claim the same. Raises Entangled.
+
+    A customer's message is handed to ``handle`` once it is recorded.
+    """
+    asked = {place: question for place, one in enumerate(deliveries) if (question := question_of(one)) is not None}
+    known = dict(zip(asked, await look_up(uow, *asked.values()), strict=True)) if asked else {}
+    if len(deliveries) == 1:
+        await apply(uow, deliveries[0], known.get(0), handle)
+        return
+    refuse_entangled(known.values())
+    fresh = [one for one in known.values() if not one["seen"]]
+    numbers = {number for one in fresh for number in (one["conversation_id"], one["live"]) if number is not None}
+    async with uow.together(Conversation, list(numbers)):
+        for place, delivered in enumerate(deliveries):
+            uow.request_id = delivered.request_id
+            await apply(uow, delivered, known.get(place), handle)
+
+
+async def apply(uow: UnitOfWork, delivered: Delivered, known: Any, handle: Handle | None) -> None:
+    """Apply one fact, of which we know what ``look_up`` says."""
     fact = delivered.fact
     match fact:
         case gateway.MessageArrived():
-            await arrive(uow, delivered, fact)
+            arrival = await arrive(uow, delivered, fact, known)
+            if arrival is not None and handle is not None:
+                async with uow.edit(Conversation, arrival.editor.state.number, wait=False):
+                    await handle(arrival)
         case gateway.PeerNamed():
             await name_peer(uow, delivered, fact.peer)
-        case gateway.Acknowledged(gateway_id=target):
-            await change_message(uow, delivered, target)
-        case (
-            gateway.Reacted(target_gateway_id=target) | gateway.Edited(target_gateway_id=target) | gateway.Revoked(target_gateway_id=target)
-        ):
-            await change_message(uow, delivered, target)
+        case gateway.Acknowledged() | gateway.Reacted() | gateway.Edited() | gateway.Revoked():
+            await change_message(uow, delivered, known)
         case _:
             store(uow, delivered, None)
 
 
-async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArrived) -> None:
-    """A message: its contact, its conversation, the message itself and whatever was parked for it."""
-    aliases = aliases_of(fact.peer)
+def question_of(delivered: Delivered) -> Asked | None:
+    """What there is to know before a fact is applied; nothing of one that is about no message."""
+    message = gateway.message_of(delivered.fact)
+    if message is None:
+        return None
+    aliases = gateway.aliases_of(delivered.fact.peer) if isinstance(delivered.fact, gateway.MessageArrived) else ()
+    return Asked(delivered.instance_id, delivered.key, message, tuple(aliases))
+
+
+async def look_up(uow: UnitOfWork, *asked: Asked) -> "list[asyncpg.Record]":
+    """What we know of deliveries and of their messages, in their order, with the messages and contacts locked."""
+    names = [f"{uow.tenant}/message/{one.instance_id}/{one.gateway_id}" for one in asked]
+    names += [f"{uow.tenant}/contact/{alias}" for one in asked for alias in one.aliases]
+    connection = await uow.begin(*map(lock_of, names))
+    columns = zip(*((one.instance_id, one.key, one.gateway_id, *(*one.aliases, None, None)[:2]) for one in asked), strict=True)
+    return await connection.fetch(KNOWN, uow.tenant, *map(list, columns))
+
+
+def refuse_entangled(known: Iterable[Any]) -> None:
+    """Raises Entangled where addresses lead to a contact that others of ``known`` lead to, or to more than one."""
+    contacts = [{one.contact_id for one in decode_acquaintances(row["contacts"])} for row in known]
+    if any(len(some) > 1 for some in contacts) or len(set().union(*contacts)) < sum(map(len, contacts)):
+        raise Entangled
+
+
+async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArrived, known: Any) -> Arrival | None:
+    """A message: its contact, its conversation, the message itself and whatever was parked for it; the arrival of a customer's new one."""
+    aliases = gateway.aliases_of(fact.peer)
     uow.actor = DEVICE if fact.from_me else Actor(CUSTOMER)
-    known = await look_up(uow, delivered.instance_id, delivered.key, fact.gateway_id, aliases)
     if known["seen"]:
-        return
+        return None
     if known["message_id"] is not None:
         async with edit_live(uow, known["conversation_id"]) as editor:
             store(uow, delivered, editor)
-        return
+        return None
     contact = await resolve_contact(uow, Met(aliases, fact.peer.phone, fact.peer.name), decode_acquaintances(known["contacts"]))
-    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.absorbed else known["live"]
+    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.several else known["live"]
+    if number is None:
+        number = await adopt_conversation(uow, contact, aliases, delivered.instance_id)
     if number is None:
         number = await uow.number("conversation_number")
         opened = Opened(contact.id, delivered.instance_id, contact.phone, contact.name, fact.peer.jid)
         async with uow.create(Conversation(number=number), contact.id) as editor:
             editor.record(opened)
-            await add_message(uow, editor, delivered, fact, known)
-        return
+            recognise(editor, contact)
+            return await add_message(uow, editor, delivered, fact, known)
     async with uow.edit(Conversation, number, wait=False) as editor:
-        editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
-        await add_message(uow, editor, delivered, fact, known)
-
-
-async def look_up(uow: UnitOfWork, instance_id: int, key: str, gateway_id: str, aliases: list[str]) -> Any:
-    """What we know of a delivery and its message, with the message and the contact locked."""
-    names = [
-        f"{uow.tenant}/message/{instance_id}/{gateway_id}",
-        *(f"{uow.tenant}/contact/{alias}" for alias in aliases),
-    ]
-    connection = await uow.begin(*map(lock_of, names))
-    return await connection.fetchrow(KNOWN, uow.tenant, instance_id, key, gateway_id, aliases)
+        recognise(editor, contact)
+        return await add_message(uow, editor, delivered, fact, known)
 
 
 async def add_message(
@@ -128,9 +181,10 @@ async def add_message(
     delivered: Delivered,
     fact: gateway.MessageArrived,
     known: Any,
-) -> None:
+) -> Arrival | None:
     """The message's own event, or the acceptance of one of ours whose echo this is; then what was parked for it."""
     sent_at = min(fact.sent_at or delivered.at, delivered.at)
+    arrival = None
     message_id = await our_own(uow, editor, fact) if fact.from_me else None
     if message_id is not None:
         editor.record(Accepted(message_id, fact.gateway_id, fact.peer.jid))
@@ -138,7 +192,10 @@ async def add_message(
     else:
         message_id = int(known["number"])
         place = (message_id, delivered.instance_id, fact.gateway_id, content_of(fact), sent_at)
-        editor.record(Echoed(*place) if fact.from_me else editor.state.receive(Received(*place, fact.peer.jid)))
+        if fact.from_me:
+            await echo(uow, editor, Echoed(*place))
+        else:
+            arrival = await receive(uow, editor, Received(*place, fact.peer.jid, []))
         if fact.media is not None:
             payload = {"conversation_id": editor.state.number, "message_id": message_id}
             uow.enqueue(Effect("inbox.fetch_media", str(message_id), payload))
@@ -148,6 +205,7 @@ async def add_message(
     if known["parked"]:
         await unpark(uow, editor, delivered.instance_id, fact.gateway_id)
     store(uow, delivered, editor)
+    return arrival
 
 
 def expect_acknowledgement(uow: UnitOfWork, conversation: int, message: int) -> None:
@@ -163,15 +221,18 @@ async def our_own(uow: UnitOfWork, editor: Editor[Conversation], fact: gateway.M
     return None if found is None else int(found)
 
 
-async def change_message(uow: UnitOfWork, delivered: Delivered, target: str) -> None:
+async def change_message(uow: UnitOfWork, delivered: Delivered, known: Any) -> None:
     """An acknowledgement, edit, revocation or reaction: applied to its message, or parked until that arrives."""
     uow.actor = GATEWAY
-    known = await look_up(uow, delivered.instance_id, delivered.key, target, [])
     if known["seen"]:
         return
     if known["message_id"] is None:
+        target = gateway.message_of(delivered.fact)
+        if await (await uow.begin()).fetchval(HEARD, uow.tenant, delivered.instance_id, f"message:{target}"):
+            uow.also_row(SEEN, delivered.instance_id, delivered.key, None, b"")
+            return
         sealed = uow.kernel.vault.seal(msgspec.json.encode(delivered.fact), f"parked/{uow.tenant}")
-        uow.also(PARK, delivered.instance_id, target, delivered.key, sealed, delivered.at)
+        uow.also_row(PARK, delivered.instance_id, target, delivered.key, sealed, delivered.at)
         store(uow, delivered, None)
         return
     async with edit_live(uow, known["conversation_id"]) as editor:
@@ -203,24 +264,18 @@ def changes(fact: gateway.Fact, message_id: int, at: datetime, direction: str) -
 
 async def name_peer(uow: UnitOfWork, delivered: Delivered, peer: gateway.Peer) -> None:
     """The gateway's address book: names what is unnamed and binds a LID to its phone, of contacts we already have."""
-    aliases = aliases_of(peer)
+    aliases = gateway.aliases_of(peer)
     uow.actor = GATEWAY
     connection = await uow.begin(*(lock_of(f"{uow.tenant}/contact/{alias}") for alias in aliases))
     acquainted = await connection.fetchrow(ACQUAINTED, uow.tenant, aliases, delivered.instance_id)
     if acquainted is None or not acquainted["contacts"]:
         return
     contact = await resolve_contact(uow, Met(aliases, peer.phone, peer.name), decode_acquaintances(acquainted["contacts"]))
-    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.absorbed else acquainted["live"]
+    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.several else acquainted["live"]
     if number is not None and contact.learned:
         async with uow.edit(Conversation, number) as editor:
-            editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+            recognise(editor, contact)
             store(uow, delivered, editor)
-
-
-def aliases_of(peer: gateway.Peer) -> list[str]:
-    """The addresses by which a contact is known, in one form each."""
-    phone = [f"phone:{gateway.canonical_phone(peer.phone)}"] if peer.phone else []
-    return phone + ([f"lid:{peer.lid}"] if peer.lid else [])
 
 
 def content_of(fact: gateway.MessageArrived) -> Content:
@@ -241,10 +296,10 @@ def content_of(fact: gateway.MessageArrived) -> Content:
 def store(uow: UnitOfWork, delivered: Delivered, editor: Editor[Conversation] | None) -> None:
     """Keep the delivery with this commit: under its stream's key, so that it is erased with it, or under the master key."""
     if editor is not None:
-        uow.also(SEEN, delivered.instance_id, delivered.key, editor.stream, editor.encrypt(delivered.raw))
+        uow.also_row(SEEN, delivered.instance_id, delivered.key, editor.stream, editor.encrypt(delivered.raw))
     else:
         sealed = uow.kernel.vault.seal(delivered.raw, f"webhook_seen/{uow.tenant}/{delivered.key}")
-        uow.also(SEEN, delivered.instance_id, delivered.key, None, sealed)
+        uow.also_row(SEEN, delivered.instance_id, delivered.key, None, sealed)
 
 
 async def unpark(uow: UnitOfWork, editor: Editor[Conversation], instance_id: int, gateway_id: str) -> None:

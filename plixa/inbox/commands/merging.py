@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 
-from plixa.contacts.commands import Known
-from plixa.identity.queries import find_member_name
+from plixa.contacts.commands.identities import Known
+from plixa.contacts.commands.merging import note_conversations
+from plixa.identity.queries.members import find_member_name
 from plixa.inbox.domain.conversation import Conversation, Status
 from plixa.inbox.domain.events import Absorbed, Merged
 from plixa.inbox.queries.conversations import get_last_seen
@@ -14,18 +15,25 @@ EVERYWHERE = """SELECT contact_id, id, phone_instance_id FROM inbox_conversation
 WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) ORDER BY id"""
 
 
-OWN_KEYS = "UPDATE stream_key SET contact_id = $2 WHERE tenant_id = $1 AND contact_id = ANY($3::bigint[])"
+OWN_KEYS = "UPDATE stream_key SET contact_id = $2 WHERE tenant_id = $1 AND contact_id = $3 RETURNING stream_id"
 
 
 async def merge_conversations(uow: UnitOfWork, contact: Known, instance_id: int) -> int | None:
     """Make one conversation a number of all that ``contact`` and those it absorbed have; answers the one on ``instance_id``."""
     connection = await uow.begin()
     groups: dict[int, list[tuple[bool, int]]] = defaultdict(list)
+    whose: dict[int, list[Editor[Conversation]]] = defaultdict(list)
     for row in await connection.fetch(EVERYWHERE, uow.tenant, [contact.id, *contact.absorbed]):
         groups[row["phone_instance_id"]].append((row["contact_id"] != contact.id, row["id"]))
-        async with uow.edit(Conversation, row["id"]):
-            """Take every stream's lock in the order of their ids."""
-    await connection.execute(OWN_KEYS, uow.tenant, contact.id, list(contact.absorbed))
+        async with uow.edit(Conversation, row["id"]) as editor:  # takes every stream's lock in the order of their ids
+            whose[row["contact_id"]].append(editor)
+    shared = {number for number, conversations in groups.items() if len(conversations) > 1}
+    for absorbed in contact.absorbed:
+        streams = [row["stream_id"] for row in await connection.fetch(OWN_KEYS, uow.tenant, contact.id, absorbed)]
+        states = [editor.state for editor in whose[absorbed]]
+        whole = {state.number: len(state.absorbed) for state in states if state.instance_id not in shared}
+        joined = [state.number for state in states if state.instance_id in shared]
+        await note_conversations(uow, absorbed, conversations=whole, joined=joined, streams=streams)
     kept: dict[int, int] = {}
     for number, conversations in groups.items():
         winner, *losers = [conversation for _, conversation in sorted(conversations)]
@@ -33,8 +41,19 @@ async def merge_conversations(uow: UnitOfWork, contact: Known, instance_id: int)
         for loser in losers:
             await absorb(uow, winner, loser)
         async with uow.edit(Conversation, winner) as editor:
-            editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+            recognise(editor, contact)
+            if contact.blocked:
+                editor.record(editor.state.block())
     return kept.get(instance_id)
+
+
+def recognise(editor: Editor[Conversation], contact: Known) -> None:
+    """The conversation knows its contact as they are now, and whether they are let through."""
+    editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
+    if contact.blocked and not editor.state.blocked:
+        editor.record(editor.state.block())
+    elif not contact.blocked:
+        editor.record(editor.state.unblock())
 
 
 async def absorb(uow: UnitOfWork, winner: int, loser: int) -> None:
@@ -42,10 +61,13 @@ async def absorb(uow: UnitOfWork, winner: int, loser: int) -> None:
     last = await get_last_seen(uow, loser)
     async with uow.edit(Conversation, loser) as other:
         before = other.state
+        other.record(before.care.end_survey("cancelled", uow.now))
         other.record(Merged(winner))
     async with uow.edit(Conversation, winner) as editor:
         if before.status is Status.OPEN:
-            editor.record(editor.state.reopen("message"))
+            if editor.state.status is Status.CLOSED:
+                editor.record(editor.state.reopen("message", uow.now))
+                editor.record(before.care.running())
             if before.snoozed_until is None:
                 editor.record(editor.state.wake("inbound"))
         for label in sorted(before.labels):

@@ -6,8 +6,10 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Meta, Struct
 
+from plixa.inbox.commands.arrivals import began
 from plixa.inbox.commands.editing import edit_visible
-from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.commands.targets import find_missed, set_targets
+from plixa.inbox.domain.conversation import ContactBlocked, Conversation
 from plixa.inbox.domain.events import Author, Content, Media, NoteAdded, Queued
 from plixa.inbox.queries.conversations import get_conversation
 from plixa.inbox.queries.messages import find_message_row
@@ -22,6 +24,7 @@ from plixa.whatsapp.queries import refuse_disconnected
 
 KINDS = {"image": "image", "video": "video", "audio": "audio"}
 """What a MIME type's first half makes a message; everything else is a document."""
+BOT = Author("bot")
 PUT: WeakKeyDictionary[UnitOfWork, str] = WeakKeyDictionary()
 """The blob a unit of work has put: an attempt that repeats one which lost a race at its commit takes that."""
 
@@ -102,10 +105,27 @@ async def drop_file(uow: UnitOfWork) -> None:
 async def queue(uow: UnitOfWork, editor: Editor[Conversation], content: Content) -> int:
     """Put an outgoing message into the conversation and the outbox, reopening what was closed."""
     state = editor.state
+    if state.blocked:
+        raise ContactBlocked
     await refuse_disconnected(uow, state.instance_id)
-    message_id = await uow.number("message_number")
-    editor.record(state.reopen())
-    editor.record(Queued(message_id, state.instance_id, content, author_of(uow), new_message_id()))
+    missed = await find_missed(uow, editor, uow.now) if author_of(uow).type == "user" else []
+    editor.record(state.reopen(now=uow.now))
+    message_id = await write(uow, editor, content, author_of(uow))
+    editor.record(missed)
+    if began(editor, state):
+        await set_targets(uow, editor)
+    return message_id
+
+
+async def say(uow: UnitOfWork, editor: Editor[Conversation], text: str) -> int:
+    """Let the bot say something: it opens nothing and counts as nobody's answer."""
+    return await write(uow, editor, Content("text", text), BOT)
+
+
+async def write(uow: UnitOfWork, editor: Editor[Conversation], content: Content, author: Author) -> int:
+    """Put an outgoing message into the conversation and the outbox; answers its id."""
+    message_id, state = await uow.number("message_number"), editor.state
+    editor.record(Queued(message_id, state.instance_id, content, author, new_message_id()))
     payload = {"conversation_id": state.number, "message_id": message_id}
     uow.enqueue(Effect("inbox.send", str(message_id), payload, order=f"conversation/{state.number}"))
     return message_id

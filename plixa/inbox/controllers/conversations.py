@@ -8,7 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Struct
 
-from plixa.identity.queries import get_instant
+from plixa.identity.queries.members import get_instant
 from plixa.inbox.commands.conversations import (
     BulkAction,
     SnoozeConversation,

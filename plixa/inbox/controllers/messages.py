@@ -10,7 +10,7 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath, FromQuery, JSONBody, Parameter
 from msgspec import Meta, Struct
 
-from plixa.identity.queries import get_instant
+from plixa.identity.queries.members import get_instant
 from plixa.inbox.commands.messages import SendMessage, Upload, send_media, send_message
 from plixa.inbox.queries.history import list_messages_as_of
 from plixa.inbox.queries.media import File, get_media

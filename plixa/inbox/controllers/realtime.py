@@ -26,7 +26,7 @@ async def realtime(request: Request[Any, Any, Any], caller: Caller, last_event_i
             now: Principal = await state.gatekeeper.principal(request.headers.get("authorization"))
         except (Unauthenticated, Forbidden):
             return False
-        return now.tenant_status == caller.tenant_status and now.restricted == caller.restricted and now.role == caller.role
+        return (now.barred, now.restricted, now.role) == (caller.barred, caller.restricted, caller.role)
 
     see = partial(render, state.kernel, caller)
     return event_stream(state.feed.follow(caller.tenant, last_event_id, see, alive))

@@ -3,21 +3,26 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from msgspec.structs import replace
 
+from plixa.inbox.domain.care import FOLDS, Care
 from plixa.inbox.domain.events import (
     Absorbed,
     Assigned,
+    Blocked,
     Closed,
     ContactChanged,
+    ContactRemoved,
     Deleted,
     Echoed,
+    Erased,
     Labelled,
     MarkedRead,
     MarkedUnread,
     Merged,
+    Moved,
     NotesChanged,
     Opened,
     Queued,
@@ -25,6 +30,7 @@ from plixa.inbox.domain.events import (
     Renamed,
     Reopened,
     Snoozed,
+    Unblocked,
     Unlabelled,
     Woken,
 )
@@ -53,11 +59,27 @@ class ConversationClosed(Conflict):
     default = "Reopen the conversation before snoozing it."
 
 
+class ContactBlocked(Conflict):
+    code = "CONTACT_BLOCKED"
+    default = "This contact is blocked. Unblock them before writing to them."
+
+
 class Conversation(Aggregate, frozen=True):
-    """Open or closed, asleep or awake, somebody's or nobody's."""
+    """Open or closed, asleep or awake, somebody's or nobody's. ``contact_id`` is null once the contact was deleted."""
 
     KIND: ClassVar[str] = "conversation"
-    contact_id: int = 0
+    class_version: ClassVar[int] = 2
+    SHOWN: ClassVar[tuple[str, ...]] = (
+        "status",
+        "snoozed_until",
+        "assigned_user_id",
+        "sector_id",
+        "handler",
+        "labels",
+        "merged_into",
+        "blocked",
+    )
+    contact_id: int | None = 0
     instance_id: int = 0
     phone: str | None = None
     contact_name: str | None = None
@@ -66,12 +88,21 @@ class Conversation(Aggregate, frozen=True):
     episode: int = 1
     snoozed_until: datetime | None = None
     assigned_user_id: int | None = None
+    sector_id: int | None = None
     handler: Handler = Handler.NONE
     unread: int = 0
     notes: str | None = None
     labels: frozenset[int] = frozenset()
     absorbed: tuple[int, ...] = ()
     merged_into: int | None = None
+    blocked: bool = False
+    care: Care = Care()
+
+    def evolve(self, event: Event) -> Self:
+        """The state after ``event``, and what is then known of the customer's care."""
+        state = super().evolve(event)
+        care = state.care.after(event)
+        return state if care is state.care else replace(state, care=care)
 
     def close(self) -> Iterator[Event]:
         """End the episode; closing a closed one is no event."""
@@ -80,10 +111,11 @@ class Conversation(Aggregate, frozen=True):
         yield from self.wake("closed")
         yield Closed(self.assigned_user_id)
 
-    def reopen(self, reason: str = "member") -> Iterator[Event]:
-        """Begin a new episode; reopening an open one is no event."""
+    def reopen(self, reason: str = "member", now: datetime | None = None) -> Iterator[Event]:
+        """Begin a new episode; reopening an open one is no event. A survey that waits ends."""
         if self.status is Status.CLOSED:
             yield Reopened(reason)
+            yield from self.care.end_survey("superseded" if reason == "message" else "cancelled", now)
 
     def snooze(self, until: datetime, now: datetime) -> Iterator[Event]:
         """Out of sight until then; at most a year ahead."""
@@ -106,10 +138,15 @@ class Conversation(Aggregate, frozen=True):
         if self.snoozed_until is not None and self.snoozed_until <= now:
             yield Woken("time", self.snoozed_until)
 
-    def assign(self, user_id: int | None, user_name: str | None) -> Iterator[Event]:
-        """Give it to a member, or to nobody."""
+    def assign(self, user_id: int | None, user_name: str | None, rule_id: int | None = None) -> Iterator[Event]:
+        """Give it to a member, or to nobody; a rule may have said so."""
         if user_id != self.assigned_user_id:
-            yield Assigned(user_id, user_name, self.assigned_user_id)
+            yield Assigned(user_id, user_name, self.assigned_user_id, rule_id)
+
+    def move(self, sector_id: int | None) -> Iterator[Event]:
+        """Give it to a sector, or to none."""
+        if sector_id != self.sector_id:
+            yield Moved(sector_id, self.sector_id)
 
     def read(self) -> Iterator[Event]:
         """Nothing is unread any more."""
@@ -142,16 +179,39 @@ class Conversation(Aggregate, frozen=True):
         if label_id in self.labels:
             yield Unlabelled(label_id)
 
-    def receive(self, message: Received) -> Iterator[Event]:
-        """A customer wrote: the conversation opens and wakes."""
-        yield from self.reopen("message")
-        yield from self.wake("inbound")
+    def receive(self, message: Received, now: datetime) -> Iterator[Event]:
+        """A customer wrote: the conversation opens and wakes, unless the contact is blocked or it is the answer to a survey."""
+        survey = None if self.blocked else self.care.survey
+        answer = survey.answer(message, now) if survey is not None else None
+        if answer is None and not self.blocked:
+            yield from self.reopen("message", now)
+            yield from self.wake("inbound")
         yield message
+        if answer is not None:
+            yield answer
 
     def know_contact(self, contact_id: int, phone: str | None, name: str | None) -> Iterator[Event]:
         """The contact is known better than before."""
         if (contact_id, phone, name) != (self.contact_id, self.phone, self.contact_name):
             yield ContactChanged(contact_id, phone, name)
+
+    def lose_contact(self) -> Iterator[Event]:
+        """The contact was deleted, and whoever it was may write again."""
+        yield from self.unblock()
+        if self.contact_id is not None:
+            yield ContactRemoved()
+
+    def block(self) -> Iterator[Event]:
+        """Out of sight, until the contact is unblocked and writes again."""
+        if not self.blocked:
+            yield Blocked()
+        yield from self.close()
+        yield from self.read()
+
+    def unblock(self) -> Iterator[Event]:
+        """What comes next counts again."""
+        if self.blocked:
+            yield Unblocked()
 
 
 when = Conversation.when
@@ -186,6 +246,11 @@ def _(self: Conversation, event: Snoozed) -> Conversation:
 @when(Woken)
 def _(self: Conversation, _event: Woken) -> Conversation:
     return replace(self, snoozed_until=None)
+
+
+@when(Moved)
+def _(self: Conversation, event: Moved) -> Conversation:
+    return replace(self, sector_id=event.sector_id)
 
 
 @when(Assigned)
@@ -228,6 +293,16 @@ def _(self: Conversation, event: ContactChanged) -> Conversation:
     return replace(self, contact_id=event.contact_id, phone=event.phone, contact_name=event.name)
 
 
+@when(ContactRemoved)
+def _(self: Conversation, _event: ContactRemoved) -> Conversation:
+    return replace(self, contact_id=None)
+
+
+@when(Blocked, Unblocked)
+def _(self: Conversation, event: Blocked | Unblocked) -> Conversation:
+    return replace(self, blocked=isinstance(event, Blocked))
+
+
 @when(Absorbed)
 def _(self: Conversation, event: Absorbed) -> Conversation:
     absorbed = (*self.absorbed, event.conversation_id, *event.earlier)
@@ -236,7 +311,7 @@ def _(self: Conversation, event: Absorbed) -> Conversation:
 
 @when(Received)
 def _(self: Conversation, _event: Received) -> Conversation:
-    return replace(self, unread=self.unread + 1)
+    return self if self.blocked else replace(self, unread=self.unread + 1)
 
 
 @when(Queued)
@@ -254,6 +329,11 @@ def _(self: Conversation, event: Merged) -> Conversation:
     return replace(self, status=Status.CLOSED, snoozed_until=None, merged_into=event.into)
 
 
-@when(Deleted)
-def _(self: Conversation, _event: Deleted) -> Conversation:
+@when(Deleted, Erased)
+def _(self: Conversation, _event: Event) -> Conversation:
     return replace(self, status=Status.CLOSED, snoozed_until=None)
+
+
+@when(*(event for event in FOLDS if event not in Conversation.folds))
+def _(self: Conversation, _event: Event) -> Conversation:
+    return self

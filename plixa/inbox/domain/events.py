@@ -100,12 +100,21 @@ class Woken(Event, frozen=True):
 
 
 class Assigned(Event, frozen=True):
-    """To a member, or to nobody; ``previous_user_id`` had it before."""
+    """To a member, or to nobody; ``previous_user_id`` had it before. ``rule_id`` is the rule by which it was decided, if one was."""
 
     TOPIC: ClassVar[str] = "conversation.assigned"
     user_id: int | None = None
     user_name: str | None = None
     previous_user_id: int | None = None
+    rule_id: int | None = None
+
+
+class Moved(Event, frozen=True):
+    """To a sector, or out of any; it was in ``previous_sector_id`` before."""
+
+    TOPIC: ClassVar[str] = "conversation.moved"
+    sector_id: int | None = None
+    previous_sector_id: int | None = None
 
 
 class MarkedRead(Event, frozen=True):
@@ -147,6 +156,22 @@ class ContactChanged(Event, frozen=True):
     name: str | None = None
 
 
+class ContactRemoved(Event, frozen=True):
+    """The contact behind the conversation was deleted; it goes on by its phone."""
+
+    TOPIC: ClassVar[str] = "conversation.contact_removed"
+
+
+class Blocked(Event, frozen=True):
+    """What the contact writes is kept from now on, and opens, counts and wakes nothing."""
+
+    TOPIC: ClassVar[str] = "conversation.blocked"
+
+
+class Unblocked(Event, frozen=True):
+    TOPIC: ClassVar[str] = "conversation.unblocked"
+
+
 class Merged(Event, frozen=True):
     """Its contact turned out to be another conversation's; everything goes on in ``into``."""
 
@@ -181,8 +206,19 @@ class Deleted(Event, frozen=True):
     ERASES: ClassVar[bool] = True
 
 
+class Erased(Event, frozen=True):
+    """Gone for good with every message because its contact asked to be forgotten; the stream's key is destroyed as well."""
+
+    TOPIC: ClassVar[str] = "conversation.erased"
+    ERASES: ClassVar[bool] = True
+
+
 class Received(Event, frozen=True):
-    """A customer's message. ``sent_at`` is the sender's clock, bounded by ours."""
+    """A customer's message. ``sent_at`` is the sender's clock, bounded by ours.
+
+    ``handling``: each step of the pipeline, in order, and why it acted on the message or not. Where an event holds such a list, that is
+    filled until the event is saved.
+    """
 
     TOPIC: ClassVar[str] = "message.received"
     message_id: int
@@ -191,6 +227,7 @@ class Received(Event, frozen=True):
     content: Content
     sent_at: datetime
     reply_to: str | None = None
+    handling: list[tuple[str, str]] | None = None
 
 
 class Echoed(Event, frozen=True):

@@ -3,49 +3,64 @@
 from datetime import datetime
 from typing import Any, Literal
 
+import asyncpg
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from plixa.inbox.domain.events import LastSeen
+from plixa.contacts.queries.identities import ContactErased
+from plixa.contacts.queries.labels import LabelView
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import Erased, LastSeen
+from plixa.inbox.queries.care import hide_scores
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
+from plixa.kernel.event_store import stream_id
 from plixa.kernel.paging import Paging
-from plixa.kernel.search import tsquery
+from plixa.kernel.search import beginnings, has_number, patterns, tsquery
 from plixa.kernel.uow import UnitOfWork
 from projections.inbox import InboxRow, inbox
 
 View = Literal["all", "mine", "unassigned", "snoozed"]
 Status = Literal["open", "closed", "all"]
-COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names)
+COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names).replace(
+    "c.assigned_user_name",
+    "coalesce((SELECT m.name FROM member m WHERE m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id), c.assigned_user_name)",
+)
+"""A member is shown by the name they have now; the row keeps the one they had when the conversation became theirs."""
 LABELS = """CASE WHEN c.labels <> '[]' THEN (
     SELECT json_agg(json_build_object('id', l.id, 'name', l.name, 'color', l.color) ORDER BY l.name)::text
     FROM label l WHERE l.tenant_id = c.tenant_id AND c.labels @> to_jsonb(l.id)) END AS label_list"""
 ONE = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE c.tenant_id = scope.tenant AND c.id = $2"  # noqa: S608
-LABELS_BY_ID = """SELECT json_agg(json_build_object('id', id, 'name', name, 'color', color) ORDER BY name)::text AS label_list
-FROM label WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])"""
+NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC LIMIT"
+GLANCE, LOOK = 500, 6_000
+"""How many of the newest conversations are looked through for a word or label at first, and where it turns out to be a common one."""
+FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}::text[])) OR (c.notes IS NOT NULL AND (
+    SELECT strpos(n.words, {longest}::text) > 0 AND n.words LIKE ALL ({others}::text[])
+    FROM inbox_name n WHERE n.tenant_id = scope.tenant AND n.id = c.id)))"""
+"""By the words of its names, which stand in the row itself, or where it has notes by all its words, which stand beside it."""
+NAMES = """SELECT (SELECT json_agg(json_build_object('id', id, 'name', name, 'color', color) ORDER BY name)::text
+    FROM label WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])) AS label_list,
+    (SELECT name FROM member WHERE tenant_id = scope.tenant AND id = $3) AS assignee"""
 LIVE_CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id = scope.tenant AND phone_instance_id = $2
 AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
+LAST = "SELECT topic FROM event WHERE tenant_id = scope.tenant AND stream_id = $2 ORDER BY version DESC LIMIT 1"
 COUNTS = "SELECT key, value FROM counter WHERE tenant_id = scope.tenant AND projection = 'inbox_conversation' AND value <> 0"
 
 
 class ContactView(Struct, frozen=True):
-    """The customer; ``phone`` in digits, null while only a hidden WhatsApp number is known."""
+    """The customer; ``id`` is null once deleted, ``phone`` in digits, null while only a hidden WhatsApp number is known."""
 
-    id: int
+    id: int | None
     name: str | None
     phone: str | None
+    blocked: bool = False
 
 
 class MemberView(Struct, frozen=True):
     id: int
     name: str | None
-
-
-class LabelView(Struct, frozen=True):
-    id: int
-    name: str
-    color: str
 
 
 class LastMessageView(Struct, frozen=True):
@@ -56,6 +71,14 @@ class LastMessageView(Struct, frozen=True):
     direction: str
     type: str
     at: datetime
+
+
+class SlaView(Struct, frozen=True):
+    """By when this episode is to be answered and closed, null where there is no target; ``breached``: one of them was missed."""
+
+    first_response_due_at: datetime | None
+    resolution_due_at: datetime | None
+    breached: bool
 
 
 class ConversationView(Struct, frozen=True, kw_only=True):
@@ -80,6 +103,9 @@ class ConversationView(Struct, frozen=True, kw_only=True):
     opened_at: datetime
     closed_at: datetime | None
     first_responded_at: datetime | None
+    sla: SlaView
+    csat_rating: int | None
+    """What the customer gave last, from 1 to 5; null as well for whoever may not see it."""
 
 
 class Counts(Struct, frozen=True):
@@ -117,20 +143,61 @@ async def list_conversations(
     uow: UnitOfWork, filters: Filters, belonging: Belonging, paging: Paging
 ) -> tuple[list[ConversationView], Page]:
     """One page, newest message first."""
-    arguments: list[Any] = []
+    arguments: list[Any] = [paging.limit + 1]
     conditions = ["c.tenant_id = scope.tenant", *visible(uow, arguments), *view_of(uow, filters, arguments)]
     conditions += belongs(belonging, arguments)
     if paging.cursor is not None:
         at, number = decode(paging.cursor, (datetime, int))
         conditions.append(f"(c.last_message_at, c.id) < ({bind(arguments, at)}::timestamptz, {bind(arguments, number)}::bigint)")
-    rows = await uow.fetch(
-        f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE {' AND '.join(conditions)} "  # noqa: S608
-        f"ORDER BY c.last_message_at DESC, c.id DESC LIMIT {bind(arguments, paging.limit + 1)}::int",
-        *arguments,
-    )
-    shown = [conversation_view(inbox.table.restore(row[:-1]), row["label_list"], uow.now) for row in rows[: paging.limit]]
+    rows = await fetch_page(uow, " AND ".join(conditions), arguments, filters.q, belonging.label_id)
+    shown = await show_rows(uow, rows[: paging.limit])
     last = shown[-1] if len(rows) > paging.limit else None
     return shown, Page(encode((last.last_message_at, last.id)) if last else None, paging.limit)
+
+
+async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], q: str | None, label: int | None) -> "list[asyncpg.Record]":
+    """The newest conversations that meet the conditions, have the label and are found by ``q``, at most ``$2`` of them.
+
+    A word many have in names or notes, or a label, is soon met among the newest; what few have, and part of a phone, come from an index.
+    """
+    wanted = beginnings(uow.tenant, q) if q and not q.isspace() else None
+    if wanted is None and label is None:
+        return await uow.fetch(page_where(where), *arguments)
+    if wanted == []:
+        return []
+    rows = [] if wanted and has_number(wanted) else await look_through(uow, where, arguments, wanted, label)
+    if len(rows) >= arguments[0]:
+        return rows
+    conditions = [where]
+    if wanted:
+        conditions.append(f"c.id = ANY(ARRAY(SELECT find_named({bind(arguments, tsquery(wanted))}::text::tsquery)))")
+    if label is not None:
+        conditions.append(f"c.id = ANY(ARRAY(SELECT find_labelled({bind(arguments, label)}::bigint)))")
+    return await uow.fetch(page_where(" AND ".join(conditions)), *arguments)
+
+
+async def look_through(
+    uow: UnitOfWork, where: str, arguments: list[Any], wanted: list[str] | None, label: int | None
+) -> "list[asyncpg.Record]":
+    """Those of the newest conversations that have the wanted words and label: the first page, or fewer where they are not common ones."""
+    arguments, place, conditions = [*arguments], len(arguments), []
+    newest = f"(SELECT * FROM inbox_conversation c WHERE {where} {NEWEST_FIRST} {bind(arguments, GLANCE)}::int)"  # noqa: S608
+    if wanted:
+        conditions.append(FOUND.format(longest=bind(arguments, wanted[0]), others=bind(arguments, patterns(wanted[1:]))))
+    if label is not None:
+        conditions.append(f"c.labels @> to_jsonb({bind(arguments, label)}::bigint)")
+    query = page_where(" AND ".join(conditions), newest)
+    rows = await uow.fetch(query, *arguments)
+    is_common = len(rows) * LOOK >= arguments[0] * GLANCE
+    if not is_common or len(rows) >= arguments[0]:
+        return rows
+    arguments[place] = LOOK
+    return await uow.fetch(query, *arguments)
+
+
+def page_where(where: str, source: str = "inbox_conversation") -> str:
+    """The statement of a page; ``$2`` is its length."""
+    return f"SELECT {COLUMNS}, {LABELS} FROM {source} c WHERE {where} {NEWEST_FIRST} $2::int"  # noqa: S608
 
 
 def bind(arguments: list[Any], value: Any) -> str:
@@ -153,23 +220,17 @@ def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str
         conditions.append(f"c.assigned_user_id = {bind(arguments, uow.principal.user_id if uow.principal else 0)}::bigint")
     if filters.unread:
         conditions.append("c.unread_count > 0")
-    if filters.q and not filters.q.isspace():
-        query = tsquery(uow.tenant, filters.q)
-        conditions.append(f"c.id IN (SELECT find_named({bind(arguments, query)}::text::tsquery))" if query else "false")
     return conditions
 
 
 def belongs(belonging: Belonging, arguments: list[Any]) -> list[str]:
-    """Conditions on whose a conversation is."""
+    """Conditions on whose a conversation is, but for its label."""
     equal = {
         "c.assigned_user_id": belonging.assigned_user_id,
         "c.sector_id": belonging.sector_id,
         "c.phone_instance_id": belonging.phone_instance_id,
     }
-    conditions = [f"{column} = {bind(arguments, value)}::bigint" for column, value in equal.items() if value is not None]
-    if belonging.label_id is not None:
-        conditions.append(f"c.id IN (SELECT find_labelled({bind(arguments, belonging.label_id)}::bigint))")
-    return conditions
+    return [f"{column} = {bind(arguments, value)}::bigint" for column, value in equal.items() if value is not None]
 
 
 def visible(uow: UnitOfWork, arguments: list[Any]) -> list[str]:
@@ -180,13 +241,24 @@ def visible(uow: UnitOfWork, arguments: list[Any]) -> list[str]:
 
 
 async def get_conversation(uow: UnitOfWork, number: int) -> ConversationView:
-    """One conversation; raises NotFound."""
+    """One conversation; raises NotFound, ContactErased."""
     found = await uow.fetchrow(ONE, number)
     if found is None:
-        raise NotFound
-    row = inbox.table.restore(found[:-1])
-    refuse_hidden(uow, row.assigned_user_id)
-    return conversation_view(row, found["label_list"], uow.now)
+        raise await why_missing(uow, number)
+    refuse_hidden(uow, found["assigned_user_id"])
+    return (await show_rows(uow, [found]))[0]
+
+
+async def show_rows(uow: UnitOfWork, records: "list[asyncpg.Record]") -> list[ConversationView]:
+    """Records of ``COLUMNS`` and ``LABELS`` as the caller sees them now."""
+    rows = await hide_scores(uow, (inbox.table.restore(record[:-1]) for record in records))
+    return [conversation_view(row, record["label_list"], uow.now) for row, record in zip(rows, records, strict=True)]
+
+
+async def why_missing(uow: UnitOfWork, number: int) -> NotFound:
+    """The refusal for a conversation without a row: its stream's last event, which outlives its key, tells whether it was erased."""
+    last = await uow.fetchrow(LAST, stream_id(Conversation.KIND, number))
+    return ContactErased() if last is not None and last["topic"] == Erased.TOPIC else NotFound()
 
 
 async def find_conversations(uow: UnitOfWork, numbers: list[int]) -> dict[int, ConversationView]:
@@ -194,13 +266,17 @@ async def find_conversations(uow: UnitOfWork, numbers: list[int]) -> dict[int, C
     arguments: list[Any] = [numbers]
     conditions = " AND ".join(["c.tenant_id = scope.tenant", "c.id = ANY($2::bigint[])", *visible(uow, arguments)])
     rows = await uow.fetch(f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE {conditions}", *arguments)  # noqa: S608
-    return {row["id"]: conversation_view(inbox.table.restore(row[:-1]), row["label_list"], uow.now) for row in rows}
+    return {view.id: view for view in await show_rows(uow, rows)}
 
 
 async def view_row(uow: UnitOfWork, row: InboxRow, now: datetime) -> ConversationView:
-    """A row at hand, as members see it at ``now``."""
-    found = await uow.fetchrow(LABELS_BY_ID, row.labels) if row.labels else None
-    return conversation_view(row, found["label_list"] if found else None, now)
+    """A row at hand, as members see it at ``now``; its labels and whose it is by the names they have today."""
+    (row,) = await hide_scores(uow, [row])
+    if not row.labels and row.assigned_user_id is None:
+        return conversation_view(row, None, now)
+    found = await uow.fetchrow(NAMES, row.labels, row.assigned_user_id)
+    labels, assignee = found or (None, None)
+    return conversation_view(replace(row, assigned_user_name=assignee or row.assigned_user_name), labels, now)
 
 
 async def present_conversation(uow: UnitOfWork, number: int) -> ConversationView:
@@ -257,7 +333,7 @@ def conversation_view(row: InboxRow, labels: str | None, now: datetime) -> Conve
     awake = row.snoozed_until is None or row.snoozed_until <= now
     return ConversationView(
         id=row.id,
-        contact=ContactView(row.contact_id, row.contact_name, row.phone),
+        contact=ContactView(row.contact_id, row.contact_name, row.phone, row.blocked),
         contact_name=row.custom_name or row.contact_name or row.phone,
         status=row.status,
         handler=row.handler,
@@ -275,7 +351,17 @@ def conversation_view(row: InboxRow, labels: str | None, now: datetime) -> Conve
         opened_at=row.opened_at,
         closed_at=row.closed_at,
         first_responded_at=row.first_responded_at,
+        sla=SlaView(row.first_response_due_at, row.resolution_due_at, is_breached(row, now)),
+        csat_rating=row.csat_rating,
     )
+
+
+def is_breached(row: InboxRow, now: datetime) -> bool:
+    """Was a target of this episode missed? One whose time has passed counts, however late its timer is."""
+    if row.is_first_response_missed or row.is_resolution_missed:
+        return True
+    running = (None if row.first_responded_at else row.first_response_due_at, row.resolution_due_at) if row.status == "open" else ()
+    return any(due is not None and now > due for due in running)
 
 
 def last_message_view(row: InboxRow) -> LastMessageView | None:

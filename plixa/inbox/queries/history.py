@@ -5,11 +5,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from plixa.inbox.domain.care import SurveyRated
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Absorbed
+from plixa.inbox.queries.care import may_see_scores
 from plixa.inbox.queries.conversations import ConversationView, refuse_hidden, view_row
 from plixa.inbox.queries.messages import MessageView, QuotedView, Span, refuse_hidden_conversation, row_view
+from plixa.kernel.auth import Principal
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
@@ -39,7 +43,8 @@ async def list_events(uow: UnitOfWork, number: int, cursor: str | None, limit: i
     before = decode(cursor, (int,))[0] if cursor else 2**31 - 1
     log = Log(await uow.connection(), uow.kernel.vault, uow.tenant)
     facts = await log.tail(stream_id(Conversation.KIND, number), before, limit + 1)
-    shown = [event_view(fact) for fact in facts[:limit]]
+    shows = await may_see_scores(uow)
+    shown = [without_score(event_view(fact), uow.principal, shows) for fact in facts[:limit]]
     return shown, Page(encode((shown[-1].version,)) if len(facts) > limit else None, limit)
 
 
@@ -47,6 +52,18 @@ def event_view(fact: Recorded) -> EventView:
     """An event as the API shows it."""
     data: dict[str, Any] = msgspec.to_builtins(fact.event)
     return EventView(fact.position, fact.version, fact.event.TOPIC, fact.at, fact.actor, fact.request_id, data)
+
+
+def without_score(view: EventView, viewer: Principal | None, shows: bool) -> EventView:
+    """An event without the rating an agent may not see; ``shows``: they may see their own."""
+    if (
+        view.type != SurveyRated.TOPIC
+        or viewer is None
+        or viewer.role == "owner"
+        or (shows and view.data.get("agent_id") == viewer.user_id)
+    ):
+        return view
+    return replace(view, data=view.data | {"rating": None})
 
 
 async def get_conversation_as_of(uow: UnitOfWork, number: int, moment: datetime) -> ConversationView:

@@ -7,11 +7,11 @@ import asyncpg
 from msgspec import Struct
 
 from plixa.inbox.domain.events import Card, Location, Media
-from plixa.inbox.queries.conversations import refuse_hidden
+from plixa.inbox.queries.conversations import refuse_hidden, why_missing
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
-from plixa.kernel.search import tsquery
+from plixa.kernel.search import beginnings
 from plixa.kernel.uow import UnitOfWork
 from projections.messages import MessageRow, messages
 
@@ -32,7 +32,7 @@ NEWER = f"{SELECT} AND m.conversation_id = $2 AND (m.sent_at, m.id) > ($4::times
 ONE = f"{SELECT} AND m.conversation_id = $2 AND m.id = $3::bigint"
 BY_ID = f"{SELECT} AND m.id = ANY($2::bigint[])"
 NEWEST = 2**63 - 1
-FOUND = "SELECT id FROM find_texts($2::text::tsquery, $3::bigint, $4::int, $5::bigint) AS found(id) WHERE scope.tenant IS NOT NULL"
+FOUND = "SELECT id FROM find_texts($2::text[], $3::bigint, $4::int, $5::bigint) AS found(id) WHERE scope.tenant IS NOT NULL"
 BLOBS = "SELECT media->>'blob' AS blob FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND media ? 'blob'"
 LATEST_IN = """SELECT gateway_id FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND direction = 'in'
 AND gateway_id IS NOT NULL ORDER BY sent_at DESC, id DESC LIMIT 50"""
@@ -44,6 +44,11 @@ WHERE c.tenant_id = scope.tenant AND c.id = $2"""
 KNOWN_IDS = """SELECT gateway_id FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2
 AND gateway_id IS NOT NULL AND direction = 'out' ORDER BY sent_at DESC, id DESC LIMIT 200"""
 OWNER = "SELECT assigned_user_id FROM inbox_conversation WHERE tenant_id = scope.tenant AND id = $2"
+
+
+BROADCAST_TO = """SELECT EXISTS (SELECT FROM inbox_conversation c JOIN inbox_message m
+    ON m.tenant_id = c.tenant_id AND m.conversation_id = c.id AND m.sent_at > $3::timestamptz AND m.author_type = 'broadcast'
+    WHERE c.tenant_id = scope.tenant AND c.contact_id = $2) AS is_so"""
 
 
 class AuthorView(Struct, frozen=True):
@@ -111,6 +116,18 @@ class MessageView(Struct, frozen=True, kw_only=True):
     deleted_at: datetime | None
 
 
+class DeliveryView(Struct, frozen=True):
+    """The way of one message; a time is null until it has happened."""
+
+    id: int
+    conversation_id: int
+    status: str
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    error: str | None
+
+
 class Outbound(Struct, frozen=True, kw_only=True):
     """A message and where it goes: ``to`` is the address the customer last wrote from, ``other_to`` their other one."""
 
@@ -173,10 +190,10 @@ async def edge_of(uow: UnitOfWork, conversation: int, message: int) -> tuple[dat
 
 
 async def refuse_hidden_conversation(uow: UnitOfWork, conversation: int) -> None:
-    """Raises NotFound for a conversation that is missing or hidden from the caller."""
+    """Raises NotFound for a conversation that is missing or hidden from the caller, ContactErased for one that was erased."""
     row = await uow.fetchrow(OWNER, conversation)
     if row is None:
-        raise NotFound
+        raise await why_missing(uow, conversation)
     refuse_hidden(uow, row["assigned_user_id"])
 
 
@@ -196,6 +213,16 @@ async def present_message(uow: UnitOfWork, message: int) -> MessageView:
         raise NotFound
     quoted = await uow.row(messages, row.quoted_id) if row.quoted_id is not None else None
     return row_view(row, QuotedView(quoted.id, quoted.body, quoted.type) if quoted else None)
+
+
+async def get_delivery(uow: UnitOfWork, message: int) -> DeliveryView:
+    """How far a message has come; raises NotFound, also for one in a conversation that is hidden from the caller."""
+    row = await uow.row(messages, message)
+    if row is None:
+        raise NotFound
+    await refuse_hidden_conversation(uow, row.conversation_id)
+    times = (row.accepted_at, row.delivered_at, row.read_at)
+    return DeliveryView(row.id, row.conversation_id, row.status, *times, row.error)
 
 
 async def find_message_row(uow: UnitOfWork, message: int) -> MessageRow | None:
@@ -249,15 +276,21 @@ async def find_messages(uow: UnitOfWork, numbers: list[int]) -> dict[int, Messag
     return {row["id"]: message_view(row) for row in await uow.fetch(BY_ID, numbers)} if numbers else {}
 
 
+async def is_broadcast_to(uow: UnitOfWork, contact: int, since: datetime) -> bool:
+    """Was anything broadcast to a contact after a time?"""
+    row = await uow.fetchrow(BROADCAST_TO, contact, since)
+    return row is not None and bool(row["is_so"])
+
+
 async def search_messages(uow: UnitOfWork, text: str, limit: int, cursor: str | None) -> tuple[list[MessageView], Page]:
     """Messages that have words beginning with each word of ``text``, newest first."""
-    query = tsquery(uow.tenant, text)
-    if query is None:
+    wanted = beginnings(uow.tenant, text)
+    if not wanted:
         return [], Page(None, limit)
     before = decode(cursor, (int,))[0] if cursor else NEWEST
     principal = uow.principal
     mine = principal.user_id if principal is not None and principal.restricted else None
-    found = [row["id"] for row in await uow.fetch(FOUND, query, before, limit + 1, mine)]
+    found = [row["id"] for row in await uow.fetch(FOUND, wanted, before, limit + 1, mine)]
     shown = found[:limit]
     messages = await find_messages(uow, shown)
     page = Page(encode((shown[-1],)) if len(found) > limit else None, limit)

@@ -1,0 +1,98 @@
+"""Who is told of what happens in the inbox, and in which words: asked when it happens, and again at the last moment before it is said."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from plixa.inbox.domain.events import Assigned, Received
+from plixa.inbox.queries.messages import find_message_row
+from plixa.kernel.event_store import Event, Recorded
+from plixa.kernel.uow import UnitOfWork
+from plixa.notifications.domain.push import Notice
+from plixa.notifications.queries.push import Hearer
+from plixa.whatsapp.domain.instance import BY_MEMBER, QR_LIMIT, Disconnected, Restricted
+from projections.inbox import InboxRow, inbox
+
+NEWS: Final = (Received, Assigned, Disconnected, Restricted)
+"""The events of which somebody may have to hear."""
+ROWS: Final = f"SELECT {', '.join(inbox.table.names)} FROM inbox_conversation WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])"  # noqa: S608
+NUMBER: Final = "SELECT label, number, status FROM phone_instance WHERE tenant_id = scope.tenant AND id = $2 AND removed_at IS NULL"
+LOST: Final = ("disconnected", "restricted")
+
+
+async def list_rows(uow: UnitOfWork, numbers: list[int]) -> dict[int, InboxRow]:
+    """Conversations as they are now, by id."""
+    return {row.id: row for row in map(inbox.table.restore, await uow.fetch(ROWS, numbers))} if numbers else {}
+
+
+def hears_message(hearer: Hearer, row: InboxRow | None) -> bool:
+    """Of a customer's message hears whose conversation it is; of one that is nobody's whoever takes new conversations."""
+    if row is None or row.blocked or row.status != "open" or not row.unread_count:
+        return False
+    return row.assigned_user_id == hearer.id if row.assigned_user_id is not None else hearer.is_available is not False
+
+
+def hears_assignment(hearer: Hearer, row: InboxRow | None) -> bool:
+    """Whose it is now."""
+    return row is not None and not row.blocked and row.assigned_user_id == hearer.id
+
+
+def news_for(hearer: Hearer, fact: Recorded, row: InboxRow | None) -> tuple[str, dict[str, int]] | None:
+    """What an event is to somebody: who writes the notice, and what of; None where they need not hear of it."""
+    event, conversation = fact.event, {"conversation_id": fact.number}
+    by_themselves = (fact.actor.type, fact.actor.id) == ("member", hearer.id)
+    match event:
+        case Received() if hears_message(hearer, row):
+            return "message", {**conversation, "message_id": event.message_id}
+        case Assigned() if hears_assignment(hearer, row) and not by_themselves:
+            return "assignment", conversation
+        case Disconnected() | Restricted() if hears_phone(hearer) and not is_wanted(event):
+            return "phone", {"instance_id": fact.number}
+    return None
+
+
+def is_wanted(event: Event) -> bool:
+    """Was a number unlinked here, or a pairing left to run out?"""
+    return isinstance(event, Disconnected) and event.reason in (BY_MEMBER, QR_LIMIT)
+
+
+def hears_phone(hearer: Hearer) -> bool:
+    """The owner alone can mend it."""
+    return hearer.role == "owner"
+
+
+async def write_message(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
+    """A customer wrote; None where that is read, taken back, gone or no longer for this member."""
+    row = await uow.row(inbox, about["conversation_id"])
+    message = await find_message_row(uow, about["message_id"])
+    if row is None or message is None or message.revoked_at is not None or not hears_message(hearer, row):
+        return None
+    urgency = "normal" if row.assigned_user_id is not None else "high"
+    return conversation_notice(row, about, kind="message", body=message.body or "", content=message.type, urgency=urgency)
+
+
+async def write_assignment(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
+    """A conversation was given to this member, and still is theirs."""
+    row = await uow.row(inbox, about["conversation_id"])
+    if row is None or not hears_assignment(hearer, row):
+        return None
+    return conversation_notice(row, about, kind="assigned", body=row.last_message_body or "", content=row.last_message_type, urgency="high")
+
+
+async def write_phone(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
+    """A number was lost, and is not back."""
+    row = await uow.fetchrow(NUMBER, about["instance_id"])
+    if row is None or row["status"] not in LOST or not hears_phone(hearer):
+        return None
+    place = f"phone_instance/{about['instance_id']}"
+    title, at = row["label"] or row["number"] or "", datetime.fromisoformat(about["at"])
+    return Notice(kind=f"phone_{row['status']}", title=title, url="/settings/phones", tag=place, at=at, urgency="high")
+
+
+def conversation_notice(row: InboxRow, about: dict[str, Any], **more: Any) -> Notice:
+    """A notice that leads to a conversation, and takes the place of an older one of it."""
+    title, at = row.custom_name or row.contact_name or row.phone or "", datetime.fromisoformat(about["at"])
+    return Notice(title=title, url=f"/inbox/{row.id}", tag=f"conversation/{row.id}", at=at, **more)
+
+
+WRITERS: Final = {"message": write_message, "assignment": write_assignment, "phone": write_phone}
+"""Who writes a notice, by what it is about."""

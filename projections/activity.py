@@ -1,0 +1,125 @@
+"""How busy an inbox is: ``inbox_activity`` counts what happens in each conversation by the quarter of an hour, ``inbox_wait`` how long
+customers wait for the first human answer of an episode.
+
+Quarters, because in some places days begin at half past. A conversation's, because what is counted goes with it when it is erased.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from plixa.inbox.domain.events import Closed, Deleted, Echoed, Erased, Merged, Opened, Queued, Received, Reopened
+from plixa.kernel.event_store import Event, Recorded
+from plixa.kernel.projection import Projection
+from plixa.kernel.table import Table
+
+QUARTER: Final = 900
+"""Seconds."""
+BITS: Final = 24
+"""What the number of a quarter takes, until the year 2448."""
+
+
+def quarter_of(at: datetime) -> int:
+    """The quarters of an hour since 1970, UTC."""
+    return int(at.timestamp()) // QUARTER
+
+
+class ActivityRow(Struct, frozen=True, gc=False):
+    """What happened in one conversation in one quarter of an hour; ``sent``: by members, bots and the owner's own phone."""
+
+    id: int
+    conversation_id: int
+    quarter: int
+    opened: int = 0
+    reopened: int = 0
+    closed: int = 0
+    received: int = 0
+    sent: int = 0
+
+
+def key_of(fact: Recorded) -> int:
+    """The row of a conversation and a quarter."""
+    return fact.number << BITS | quarter_of(fact.at)
+
+
+activity = Projection(Table("inbox_activity", ActivityRow, group="conversation_id"), key=key_of)
+activity.regroups(Deleted, to=lambda _event: None)
+activity.regroups(Erased, to=lambda _event: None)
+activity.regroups(Merged, to=lambda event: event.into)
+
+COUNTED: Final[dict[type[Event], str]] = {
+    Opened: "opened",
+    Reopened: "reopened",
+    Closed: "closed",
+    Received: "received",
+    Queued: "sent",
+    Echoed: "sent",
+}
+
+
+@activity.renews(*COUNTED)
+def counted(row: ActivityRow | None, event: Event, fact: Recorded) -> ActivityRow:
+    kept = row or ActivityRow(key_of(fact), fact.number, quarter_of(fact.at))
+    name = COUNTED[type(event)]
+    return replace(kept, **{name: getattr(kept, name) + 1})
+
+
+class WaitRow(Struct, frozen=True, gc=False):
+    """A conversation whose customer waits since ``asked_at``, until the present episode ``is_over`` or answered.
+
+    ``answers``: of all its episodes the quarter of the first answer, and the seconds it took.
+    """
+
+    id: int
+    asked_at: datetime | None = None
+    is_over: bool = False
+    answers: list[tuple[int, int]] = []
+
+
+def tally(row: WaitRow) -> dict[str, int]:
+    """How many first answers a conversation adds to each quarter, and how many seconds."""
+    total: dict[str, int] = {}
+    for quarter, seconds in row.answers:
+        total[f"{quarter}:answers"] = total.get(f"{quarter}:answers", 0) + 1
+        total[f"{quarter}:seconds"] = total.get(f"{quarter}:seconds", 0) + seconds
+    return total
+
+
+waits = Projection(Table("inbox_wait", WaitRow), counts=tally)
+
+
+@waits.creates(Opened)
+def opened(_row: None, _event: Opened, fact: Recorded) -> WaitRow:
+    return WaitRow(fact.number)
+
+
+@waits.on(Reopened)
+def reopened(row: WaitRow, _event: Reopened, _fact: Recorded) -> WaitRow:
+    return replace(row, asked_at=None, is_over=False)
+
+
+@waits.on(Closed)
+def closed(row: WaitRow, _event: Closed, _fact: Recorded) -> WaitRow:
+    return replace(row, asked_at=None, is_over=True)
+
+
+@waits.on(Received)
+def received(row: WaitRow, _event: Received, fact: Recorded) -> WaitRow:
+    return row if row.is_over or row.asked_at is not None else replace(row, asked_at=fact.at)
+
+
+@waits.on(Queued, Echoed)
+def answered(row: WaitRow, event: Queued | Echoed, fact: Recorded) -> WaitRow:
+    if row.is_over or (isinstance(event, Queued) and event.author.type != "user"):
+        return row
+    if row.asked_at is None:
+        return replace(row, is_over=True)
+    seconds = int((fact.at - row.asked_at).total_seconds())
+    return replace(row, asked_at=None, is_over=True, answers=[*row.answers, (quarter_of(fact.at), seconds)])
+
+
+@waits.on(Merged, Deleted, Erased)
+def gone(_row: WaitRow, _event: Event, _fact: Recorded) -> None:
+    return None
