@@ -90,7 +90,17 @@ def test_only_signing_in_and_the_gateway_need_no_token(app: Litestar) -> None:
         for handler in route.route_handlers
         if handler.opt.get("access") in (Access.PUBLIC, Access.GATEWAY)
     }
-    assert open_to_all == {"/v1/auth/register", "/v1/auth/login", "/v1/webhooks/evolution/{instance:str}"}
+    assert open_to_all == {
+        "/v1/auth/register",
+        "/v1/auth/login",
+        "/v1/auth/forgot-password",
+        "/v1/auth/reset-password",
+        "/v1/admin/auth/login",
+        "/v1/team/invitations/accept",
+        "/v1/waitlist",
+        "/v1/webhooks/evolution/{instance:str}",
+        "/v1/dev/mailbox",
+    }
 
 
 async def test_every_table_belongs_to_tenants_and_is_guarded(catalog: "asyncpg.Connection[Any]") -> None:

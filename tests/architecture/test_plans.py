@@ -1,0 +1,163 @@
+"""Every page of every list comes from an index, however many rows there are: what each list sends is explained and counted."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import asyncpg
+from httpx import Response
+from msgspec import Struct
+
+from plixa.kernel.settings import Settings
+from tests.authorization.asking import ask, question
+from tests.authorization.conftest import setting
+from tests.authorization.stage import Stage
+from tests.authorization.table import ROUTES, TABLE, Route
+from tests.authorization.things import thing
+from tests.support.busy import COMMON, OWN, RARE, STAFF, SUBJECT, busy_workspace
+from tests.support.crowds import BASE, sizes
+from tests.support.operations import variants
+from tests.support.plans import Judge, Listener, brief
+
+LARGE = 3_000
+"""Rows of a table of size."""
+LIMIT = 50
+MOST = 20 * LIMIT
+"""Rows that one statement of a page may read."""
+MORE = {"/v1/conversations/search": 5_000}
+"""Looks through thousands of the newest texts before it asks the index, for words that many messages have: see ``find_texts``."""
+SIFTED = {"/v1/admin/tenants", "/v1/admin/waitlist"}
+"""Plixa's staff look for parts of names in what is no workspace's: only pages without a filter come from an index."""
+DEEP = 6
+"""Pages of 200 before a page that is deep."""
+ALWAYS = {"limit": LIMIT}
+SAID: dict[str, list[Any]] = {
+    "q": [COMMON, RARE],
+    "rating": [3],
+    "subject": ["sector"],
+    "subject_id": [SUBJECT],
+    "action": ["sector.updated"],
+    "actor_type": ["member"],
+    "admin_id": [STAFF],
+    "tenant_id": [BASE + 7],
+    "locale": ["pt"],
+    "plan": ["business"],
+    "to": ["ana@example.com"],
+}
+"""What is typed into filters whose type does not tell."""
+DAYS, TIMES = ["2029-06-01"], ["2098-01-01T00:00:00Z"]
+
+
+class Lister(Struct, frozen=True):
+    """A list, and the filters it has besides its cursor, by their schemas."""
+
+    route: Route
+    filters: dict[str, dict[str, Any]]
+    has_cursor: bool
+
+    async def values(self, document: dict[str, Any], stage: Stage, name: str) -> list[Any]:
+        """With what one of its filters is tried."""
+        whose = (TABLE.ids | self.route.row.ids).get(name)
+        kinds = list(variants(document, self.filters[name]))
+        told = [value for kind in kinds for value in kind.get("enum", ()) if value is not None]
+        if told or any(kind.get("type") == "boolean" for kind in kinds):
+            return told or [True, False]
+        formats = {kind.get("format") for kind in kinds}
+        if formats & {"date", "date-time"}:
+            return DAYS if "date" in formats else TIMES
+        if name in SAID:
+            return SAID[name]
+        assert whose is not None, f"Say in SAID what the filter {name} of {self.route.name} is tried with."
+        return [await thing(stage, whose)]
+
+
+def lists(document: dict[str, Any]) -> list[Lister]:
+    """Every route that answers a list."""
+    found = []
+    for route in ROUTES:
+        told = document["paths"].get(route.path, {}).get(route.method.lower())
+        if told and not route.changes and is_list(document, told):
+            query = {one["name"]: one["schema"] for one in told.get("parameters") or () if one["in"] == "query"}
+            filters = {name: schema for name, schema in query.items() if name not in ("cursor", "limit")}
+            found.append(Lister(route, filters, "cursor" in query))
+    return found
+
+
+def is_list(document: dict[str, Any], told: dict[str, Any]) -> bool:
+    """Is what an operation answers a list?"""
+    content = told["responses"].get("200", {}).get("content", {}).values()
+    answers = [answer for media in content for answer in variants(document, media["schema"])]
+    return any(data.get("type") == "array" for one in answers for data in variants(document, one.get("properties", {}).get("data", {})))
+
+
+async def asked_with(document: dict[str, Any], stage: Stage, one: Lister) -> AsyncIterator[dict[str, Any]]:
+    """The first page, one far behind it, and the first page of every filter."""
+    yield {}
+    if one.has_cursor and (cursor := await deep(stage, one)) is not None:
+        yield {"cursor": cursor}
+    needed = one.route.row.query
+    for name in one.filters:
+        if name not in needed or name in SAID:
+            for value in await one.values(document, stage, name):
+                yield {name: value}
+
+
+async def deep(stage: Stage, one: Lister) -> str | None:
+    """The cursor some pages on, None where the list has only one."""
+    cursor = None
+    for limit in (1, *[200] * DEEP):
+        answer = await call(stage, one, {"limit": limit} | ({"cursor": cursor} if cursor else {}))
+        if answer.json()["meta"].get("next_cursor") is None:
+            return cursor
+        cursor = answer.json()["meta"]["next_cursor"]
+    return cursor
+
+
+async def call(stage: Stage, one: Lister, said: dict[str, Any], member: str = "owner") -> Response:
+    """Ask for a page."""
+    asked = await question(stage, one.route, {("query", name): value for name, value in said.items()})
+    if one.route.row.may == "staff":
+        asked.headers |= stage.made["staff_headers"]
+    elif member == "agent_restricted":
+        asked.headers |= stage.agent.headers
+    answer = await ask(stage, asked)
+    assert answer.status_code == 200, (one.route.name, said, answer.text)
+    return answer
+
+
+@asynccontextmanager
+async def judging(url: str, roles: list[str]) -> AsyncIterator[Judge]:
+    """A judge with a connection of each role."""
+    async with AsyncExitStack() as stack:
+        connections = {}
+        for role in roles:
+            connections[role] = await asyncpg.connect(url, server_settings={"role": role, "timezone": "UTC", "jit": "off"})
+            stack.push_async_callback(connections[role].close)
+        large = {name: rows for name, rows in (await sizes(connections[roles[0]])).items() if rows > LARGE}
+        yield Judge(connections, large)
+
+
+async def faults_of(stage: Stage, one: Lister, said: dict[str, Any], listener: Listener, judge: Judge) -> AsyncIterator[str]:
+    """What is wrong with what a page of a list asks, for everybody who may read it."""
+    for member in ("owner", "agent_restricted"):
+        if member == "owner" or (one.route.row.may != "staff" and one.route.cells[member] == "ok"):
+            await listener.heard()
+            await call(stage, one, ALWAYS | said if one.has_cursor else said, member)
+            for sent in await listener.heard():
+                for fault in await judge.faults(sent, MORE.get(one.route.path, MOST)):
+                    yield f"{one.route.name} {said} of {member}: {fault}\n    {brief(sent.query)}"
+
+
+async def test_every_page_of_every_list_uses_an_index(settings: Settings, fresh_databases: Callable[[], Awaitable[str]]) -> None:
+    url, wrong = await fresh_databases(), list[str]()
+    async with setting(settings, url) as scene:
+        stage, document = await busy_workspace(scene, url), scene.app.openapi_schema.to_schema()
+        databases = (scene.kernel.database, scene.kernel.system)
+        async with Listener().listening(*databases) as listener, judging(url, [one.role for one in databases]) as judge:
+            for one in lists(document):
+                async for said in asked_with(document, stage, one):
+                    if one.route.path not in SIFTED or not said.keys() - {"cursor"}:
+                        wrong += [fault async for fault in faults_of(stage, one, said, listener, judge)]
+        small, unread = judge.met - judge.large.keys(), OWN - judge.met
+    assert not wrong, "\n".join(wrong)
+    assert (small, unread) == (set(), set()), "Tables that are read and have few rows, and tables that were filled for nobody."
