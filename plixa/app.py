@@ -2,16 +2,18 @@
 
 import asyncio
 import gc
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 from litestar import Litestar
+from litestar.config.cors import CORSConfig
 
-from plixa.api import create_router
-from plixa.identity.queries import find_principal
+from plixa.api import create_images, create_router
+from plixa.automation.commands.pipeline import Pipeline
+from plixa.identity.queries.tokens import find_principal
 from plixa.inbox.commands.ingest import accept
 from plixa.kernel import logs
 from plixa.kernel.assembly import assemble, running
@@ -19,6 +21,7 @@ from plixa.kernel.auth import Gatekeeper
 from plixa.kernel.bodies import JsonRequest
 from plixa.kernel.envelope import answer_error
 from plixa.kernel.gauges import measure
+from plixa.kernel.guard import note_denial
 from plixa.kernel.health import ready_checks
 from plixa.kernel.http import refuse_undeclared
 from plixa.kernel.passwords import PasswordChecker
@@ -29,6 +32,7 @@ from plixa.kernel.requests import watch_requests
 from plixa.kernel.settings import Settings, load_settings
 from plixa.kernel.throttle import Throttler
 from plixa.whatsapp.client import Deadlines, EvolutionGateway
+from plixa.whatsapp.commands.lines import Line
 from plixa.whatsapp.queries import Instances
 from projections.registry import INLINE
 
@@ -37,9 +41,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     """The ASGI application; it connects to nothing before its first request."""
     settings = settings or load_settings()
     machinery = assemble(settings, INLINE)
-    kernel = machinery.kernel
-    deadlines = Deadlines(connect=settings.gateway.connect_seconds, call=settings.gateway.timeout_seconds)
-    gateway = EvolutionGateway(settings.gateway_url, settings.gateway_api_key, deadlines)
+    gateway = create_gateway(settings)
     passwords, throttler = PasswordChecker(settings.argon2), Throttler(str(settings.redis_url))
 
     @asynccontextmanager
@@ -52,27 +54,42 @@ def create_app(settings: Settings | None = None) -> Litestar:
         passwords.close()
 
     app = Litestar(
-        [create_router(), create_probes(ready_checks(machinery), [partial(measure, machinery)])],
+        [create_router(), create_images(), create_probes(ready_checks(machinery), [partial(measure, machinery)])],
         lifespan=[lifespan],
         request_class=JsonRequest,
         exception_handlers={Exception: answer_error},
+        after_exception=[note_denial],
+        cors_config=site_may_post(settings),
         openapi_config=create_reference(version("plixa")),
         logging_config=None,
     )
-    parts: dict[str, Any] = {
-        "kernel": kernel,
-        "settings": settings,
-        "gatekeeper": Gatekeeper(find_principal(kernel.system, settings)),
-        "passwords": passwords,
-        "throttler": throttler,
-        "gateway": gateway,
-        "feed": Feed(kernel, machinery.listener),
-        "instances": Instances(kernel.system),
-        "accept": accept,
-    }
-    app.state.update(parts)
+    app.state.update(
+        kernel=machinery.kernel,
+        settings=settings,
+        gatekeeper=Gatekeeper(find_principal(machinery.kernel.system, settings)),
+        passwords=passwords,
+        throttler=throttler,
+        gateway=gateway,
+        feed=Feed(machinery.kernel, machinery.listener),
+        instances=Instances(machinery.kernel.system),
+        accept=partial(accept, handle=Pipeline(settings).handle),
+        lines=defaultdict(Line),
+    )
     refuse_undeclared(app)
     return watch_requests(app, settings.trusted_proxies)
+
+
+def create_gateway(settings: Settings) -> EvolutionGateway:
+    """The WhatsApp gateway, asked with the patience that the settings have."""
+    deadlines = Deadlines(connect=settings.gateway.connect_seconds, call=settings.gateway.timeout_seconds)
+    return EvolutionGateway(settings.gateway_url, settings.gateway_api_key, deadlines)
+
+
+def site_may_post(settings: Settings) -> CORSConfig | None:
+    """The landing page may post forms, and see nothing that takes a token: the panel is served from our own origin."""
+    if settings.site_origin is None:
+        return None
+    return CORSConfig(allow_origins=[settings.site_origin], allow_methods=["POST"], allow_headers=["Content-Type"])
 
 
 def __getattr__(name: str) -> Litestar:

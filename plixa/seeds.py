@@ -10,7 +10,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from plixa.identity.commands import Entrance, Register, register
+from plixa.backoffice.commands.lifecycle import GrantLicence, grant_license
+from plixa.backoffice.commands.staff import NewStaff, create_staff
+from plixa.identity.commands.registering import Register, register
+from plixa.identity.commands.sessions import Entrance
 from plixa.inbox.commands.conversations import (
     UpdateConversation,
     close_conversation,
@@ -20,6 +23,7 @@ from plixa.inbox.commands.conversations import (
 from plixa.inbox.commands.ingest import accept
 from plixa.inbox.queries.conversations import Belonging, Filters, list_conversations
 from plixa.kernel.assembly import assemble, running
+from plixa.kernel.audit import PLATFORM
 from plixa.kernel.event_store import Actor
 from plixa.kernel.paging import Paging
 from plixa.kernel.passwords import PasswordChecker
@@ -35,6 +39,7 @@ T = TypeVar("T")
 
 OWNER = "lucia@plixa.demo"
 AGENT = "ana@plixa.demo"
+STAFF = "sam@plixa.demo"
 LABELS = (("Pedido", "#2f9e44"), ("Orçamento", "#1971c2"), ("Urgente", "#e03131"))
 NAMES = ("Maria", "João", "Ana", "Pedro", "Beatriz", "Lucas", "Camila", "Rafael", "Juliana", "Bruno", "Larissa", "Felipe", "Patrícia")
 SURNAMES = ("Silva", "Souza", "Oliveira", "Santos", "Lima", "Pereira", "Costa", "Almeida", "Ferreira", "Rodrigues")
@@ -55,7 +60,7 @@ ANSWERS = (
     "Vou verificar agora e já te aviso.",
 )
 CLOSINGS = ("Obrigada!", "Perfeito, até lá 👋", "Ótimo, muito obrigado", "👍", "Combinado!")
-FIND_DEMO = "SELECT tenant_id, id, name FROM member WHERE email = $1"
+FIND_DEMO = "SELECT tenant_id, id, name FROM member WHERE email = $1 AND tenant_id > 0"
 ADD_AGENT = """INSERT INTO member (tenant_id, id, name, email, password_hash, role, created_at)
 SELECT $1, $2, 'Ana Lima', $3, password_hash, 'agent', now() FROM member WHERE tenant_id = $1 AND role = 'owner'"""
 ADD_LABEL = "INSERT INTO label (tenant_id, name, color, created_at) VALUES ($1, $2, $3, now())"
@@ -63,10 +68,11 @@ INSTANCE = "SELECT id FROM phone_instance WHERE tenant_id = scope.tenant ORDER B
 
 
 class DemoSignIn(Struct, frozen=True):
-    """Who may look around; both have the same password."""
+    """Who may look around, all with the same password; ``staff`` in the backoffice, outside of production only."""
 
     owner: str
     agent: str
+    staff: str
     password: str
 
 
@@ -119,18 +125,31 @@ async def _make_demo(entrance: Entrance) -> DemoSignIn:
     """Workspace, owner, agent, labels, a number and a few conversations."""
     kernel = entrance.kernel
     password = derive(entrance.settings.secret_keys[0], "demo sign-in").hex()[:12]
+    open_to_staff = entrance.settings.environment != "production"
+    signed = DemoSignIn(OWNER, AGENT, STAFF if open_to_staff else "plixa staff create NAME EMAIL", password)
     async with kernel.system.connection() as connection:
         if await connection.fetchrow(FIND_DEMO, OWNER) is not None:
-            return DemoSignIn(OWNER, AGENT, password)
+            return signed
     form = Register("Lucia Pereira", OWNER, password, password, "Lucia Studios", "BR", timezone="America/Sao_Paulo", locale="pt")
     tenant = await kernel.numbers.next("tenant_number")
     async with working(kernel, tenant) as uow:
         user = (await perform(uow, lambda: register(uow, entrance, form))).user
         uow.actor = actor = Actor("member", user.id, user.name)
         await perform(uow, lambda: _furnish(uow, entrance.settings))
+    if open_to_staff:
+        await _let_staff_in(entrance, password, tenant)
     chats = make_chats(random.Random(7), 12, timedelta(days=2))  # noqa: S311 - any will do, the same each time
     await _talk(kernel, tenant, actor, chats)
-    return DemoSignIn(OWNER, AGENT, password)
+    return signed
+
+
+async def _let_staff_in(entrance: Entrance, password: str, tenant: int) -> None:
+    """Somebody for the backoffice, who has given the demo workspace every feature."""
+    kernel = entrance.kernel
+    async with working(kernel, PLATFORM) as uow:
+        person = await perform(uow, lambda: create_staff(uow, entrance.passwords, NewStaff("Sam Costa", STAFF, password)))
+    async with working(kernel, tenant, Actor("staff", person.id, person.name)) as uow:
+        await perform(uow, lambda: grant_license(uow, entrance.settings, GrantLicence("business")))
 
 
 async def _furnish(uow: UnitOfWork, settings: Settings) -> None:

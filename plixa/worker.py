@@ -4,6 +4,7 @@ import asyncio
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import dramatiq
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread, set_event_loop_thread
@@ -11,21 +12,34 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO, ShutdownNotifications
 from dramatiq.worker import Worker
 
+from plixa.automation import actors as automation
+from plixa.automation.commands.pipeline import Pipeline
+from plixa.contacts import actors as contacts
+from plixa.identity import actors as identity
 from plixa.inbox import actors as inbox
+from plixa.inbox import policies
 from plixa.inbox.commands.ingest import accept
 from plixa.inbox.queries.conversations import list_live_chats
+from plixa.inbox.queries.notices import WRITERS
 from plixa.kernel import logs
 from plixa.kernel.assembly import Machinery, assemble, running
 from plixa.kernel.delivery import Handler
 from plixa.kernel.jobs import declare, keep_house, relay
 from plixa.kernel.projector import run_projectors
+from plixa.kernel.reacting import run_reactions
 from plixa.kernel.settings import Settings, load_settings
+from plixa.notifications.actors import mail as mails
+from plixa.notifications.actors import push as pushes
+from plixa.notifications.client import create_mailer
+from plixa.notifications.client.push import WebPush
+from plixa.reports import actors as reports
 from plixa.whatsapp import actors as whatsapp
 from plixa.whatsapp.client import Deadlines, EvolutionGateway
+from plixa.workspace import actors as workspace
 from projections.registry import ASYNC, INLINE
 
-THREADS = {"send": 8, "effects": 8}
-"""How many effects of each queue are under way at once: slow files never keep a reply waiting."""
+THREADS = {"send": 8, "effects": 8, "mail": 4}
+"""How many effects of each queue are under way at once: slow files never keep a reply waiting, nor mails either."""
 ENDING_SECONDS = 10.0
 
 
@@ -128,14 +142,22 @@ def create_broker(settings: Settings) -> RedisBroker:
 def effects(settings: Settings, gateway: EvolutionGateway) -> dict[str, Handler]:
     """Every effect there is, by its kind."""
     return {
+        **identity.Actors(settings.public_url).handlers(),
         **inbox.Actors(gateway).handlers(),
         **whatsapp.Actors(gateway, settings).handlers(),
-        **whatsapp.Reconciler(gateway, accept, list_live_chats).handlers(),
+        **whatsapp.Reconciler(gateway, partial(accept, handle=Pipeline(settings).handle_reconciled), list_live_chats).handlers(),
+        **workspace.handlers(),
+        **contacts.handlers(),
+        **automation.Actors(settings).handlers(),
+        **mails.Actors(create_mailer(settings)).handlers(),
+        **reports.handlers(),
+        **pushes.Actors(WebPush(settings), WRITERS).handlers(),
     }
 
 
 async def attend(machinery: Machinery, gateway: EvolutionGateway, deliver: "dramatiq.Actor[..., None]") -> None:
-    """What runs beside the actors on their loop: the relay and the projectors."""
+    """What runs beside the actors on their loop: the relay, the projectors and the reactions."""
     async with running(machinery), gateway, asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(machinery, deliver))
         tasks.create_task(run_projectors(machinery.kernel, machinery.listener, ASYNC))
+        tasks.create_task(run_reactions(machinery.kernel, machinery.listener, policies.REACTIONS))

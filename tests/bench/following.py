@@ -63,8 +63,8 @@ def prepare(where: Place) -> Filled:
     url = parts._replace(path=f"/{NAME}").geturl()
     settings = load_settings(where.environ | {"PLIXA_DATABASE_URL": url})
     created = uvloop.run(_create(where.endpoints.database_url))
+    migrate(url)
     if created:
-        migrate(url)
         seed(Order(database_url=url, secret_keys=settings.secret_keys, size=SIZE, until=now()))
     topics = {name: sorted({topic for one in BY_NAME[name] for topic in one.topics}) for name in BY_NAME}
     return Filled(settings, uvloop.run(_count(url, topics["inbox"])), uvloop.run(_count(url, messages.topics)))

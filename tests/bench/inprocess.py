@@ -1,9 +1,12 @@
 """Appending without HTTP, in a process of its own: load a stream of about twenty events, decide, append, commit."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from multiprocessing import get_context
 from random import Random
+from typing import TypeVar
 
 import asyncpg
 import uvloop
@@ -11,25 +14,42 @@ from msgspec import Struct
 
 from plixa.inbox.domain.conversation import Conversation
 from plixa.kernel.assembly import assemble
+from plixa.kernel.audit import OPEN_LOG
 from plixa.kernel.event_store import Actor, stream_id
+from plixa.kernel.log import HEAD
 from plixa.kernel.settings import load_settings
-from plixa.kernel.uow import Kernel, perform, working
+from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from tests.bench.reference import append_for
+from tests.bench.seed import now
+from tests.bench.story import DAY, SECOND, Story
 
 WRITERS = 10
 """As many as one process has connections."""
 TENANT = 1
+NEIGHBOURS = range(1_000_001, 1_000_001 + WRITERS)
+"""A tenant for every writer."""
+STREAMS, MESSAGES = 300, 7
+"""Conversations of each, and messages of a conversation: with what happens around them about twenty events."""
 ACTOR = Actor("member", 1, "Ana Souza")
 LENGTHS = """SELECT w.number FROM unnest($2::bigint[], $3::uuid[]) AS w(number, stream)
 WHERE (SELECT max(version) FROM event WHERE tenant_id = $1 AND stream_id = w.stream) BETWEEN 17 AND 24"""
 
+T = TypeVar("T")
+
+
+class Share(Struct, frozen=True):
+    """What one writer writes to."""
+
+    tenant: int
+    numbers: list[int]
+
 
 class Job(Struct, frozen=True):
-    """Where, for how long, and which conversations."""
+    """Where, for how long, and who writes to what."""
 
     environ: dict[str, str]
     seconds: float
-    numbers: list[int]
+    shares: list[Share]
 
 
 async def suitable(database_url: str, conversations: int) -> list[int]:
@@ -42,6 +62,22 @@ async def suitable(database_url: str, conversations: int) -> list[int]:
     finally:
         await connection.close()
     return found or numbers
+
+
+def housemates(numbers: list[int]) -> list[Share]:
+    """Writers of one tenant, each with conversations of its own."""
+    return [Share(TENANT, numbers[first::WRITERS]) for first in range(WRITERS) if numbers[first::WRITERS]]
+
+
+def neighbours(environ: dict[str, str]) -> list[Share]:
+    """Writers of as many tenants, which are seeded where they are not there yet."""
+    shares = [Share(tenant, [tenant * STREAMS + each for each in range(STREAMS)]) for tenant in NEIGHBOURS]
+
+    async def furnish(kernel: Kernel) -> None:
+        await asyncio.gather(*(_furnish(kernel, share) for share in shares))
+
+    uvloop.run(_with_kernel(environ, furnish))
+    return shares
 
 
 def appends(job: Job) -> float:
@@ -61,38 +97,67 @@ def _theirs(job: Job) -> float:
 
 
 def _ours(job: Job) -> float:
-    return uvloop.run(_append_for(job))
+    return uvloop.run(_with_kernel(job.environ, lambda kernel: _append_for(kernel, job)))
 
 
-async def _append_for(job: Job) -> float:
-    """Every writer has conversations of its own."""
-    machinery = assemble(load_settings(job.environ), ())
-    kernel = machinery.kernel
+async def _with_kernel(environ: dict[str, str], run: Callable[[Kernel], Awaitable[T]]) -> T:
+    machinery = assemble(load_settings(environ), ())
+    try:
+        return await run(machinery.kernel)
+    finally:
+        await machinery.kernel.database.close()
+        await machinery.kernel.system.close()
+        await machinery.redis.aclose()
+
+
+async def _append_for(kernel: Kernel, job: Job) -> float:
     loop = asyncio.get_running_loop()
-    await asyncio.gather(*(_rename(kernel, number, "warm") for number in job.numbers[:WRITERS]))
+    await asyncio.gather(*(_rename(kernel, share.tenant, share.numbers[0], "warm") for share in job.shares))
     done, serial, end = 0, count(), loop.time() + job.seconds
 
-    async def write(numbers: list[int]) -> None:
+    async def write(share: Share) -> None:
         nonlocal done
         while loop.time() < end:
-            for number in numbers:
+            for number in share.numbers:
                 if loop.time() >= end:
                     return
-                await _rename(kernel, number, f"Cliente {next(serial)} {end}")
+                await _rename(kernel, share.tenant, number, f"Cliente {next(serial)} {end}")
                 done += 1
 
-    await asyncio.gather(*(write(job.numbers[first::WRITERS]) for first in range(WRITERS) if job.numbers[first::WRITERS]))
-    for database in (kernel.database, kernel.system):
-        await database.close()
-    await machinery.redis.aclose()
+    await asyncio.gather(*map(write, job.shares))
     return done / job.seconds
 
 
-async def _rename(kernel: Kernel, number: int, name: str) -> None:
-    async with working(kernel, TENANT, ACTOR, "bench") as uow:
+async def _rename(kernel: Kernel, tenant: int, number: int, name: str) -> None:
+    async def command(uow: UnitOfWork) -> None:
+        async with uow.edit(Conversation, number) as editor:
+            editor.record(editor.state.rename(name))
 
-        async def command() -> None:
-            async with uow.edit(Conversation, number) as editor:
-                editor.record(editor.state.rename(name))
+    await _perform(kernel, tenant, command)
 
-        await perform(uow, command)
+
+async def _furnish(kernel: Kernel, share: Share) -> None:
+    """A tenant's log, and its conversations as they come about."""
+
+    async def begin(uow: UnitOfWork) -> None:
+        await uow.execute(OPEN_LOG)
+
+    async with working(kernel, share.tenant) as uow:
+        if await uow.fetchrow(HEAD):
+            return
+    await _perform(kernel, share.tenant, begin)
+    for number in share.numbers:
+        await _perform(kernel, share.tenant, partial(_open, number=number))
+
+
+async def _open(uow: UnitOfWork, number: int) -> None:
+    until = now()
+    times = [until - DAY - (MESSAGES - each) * 60 * SECOND for each in range(MESSAGES)]
+    ids = [number * MESSAGES + each for each in range(MESSAGES)]
+    async with uow.create(Conversation(number=number)) as editor:
+        editor.record(one.event for one in Story(1, number, until).tell(times, ids))
+
+
+async def _perform(kernel: Kernel, tenant: int, command: Callable[[UnitOfWork], Awaitable[None]]) -> None:
+    async with working(kernel, tenant, ACTOR, "bench") as uow:
+        await perform(uow, lambda: command(uow))

@@ -12,8 +12,8 @@ from msgspec import Struct
 from plixa.inbox.domain.conversation import Conversation
 from plixa.kernel.crypto import Vault, new_data_key
 from plixa.kernel.event_store import SNAPSHOT_EVERY, EventMapper, Recorded, Written, canonical, stream_id
+from plixa.kernel.phones import canonical_phone
 from plixa.kernel.projection import Rows
-from plixa.whatsapp.domain.identity import canonical_phone
 from projections.registry import INLINE
 from tests.bench.binary import Format, instant, json, octets, small, text
 from tests.bench.plan import SPAN, Chunk
@@ -47,8 +47,8 @@ FORMATS = {
     **MODELS,
 }
 """Tables whose rows can be sent as they are; those of ``event`` still lack position and hash."""
-BY_TIME = "inbox_message"
-"""Its rows lie in the table in the order in which the messages were sent, not conversation by conversation."""
+BY_TIME = ("inbox_message", "inbox_text")
+"""Their rows lie in the tables in the order in which the messages were sent, not conversation by conversation."""
 
 
 class Task(Struct, frozen=True):
@@ -70,7 +70,7 @@ class Writer:
         self.vault = Vault(task.secret_keys)
         self.events: dict[int, list[Any]] = defaultdict(list)
         self.rows: dict[str, list[bytes]] = defaultdict(list)
-        self.timed: dict[int, list[Any]] = defaultdict(list)
+        self.timed: dict[tuple[str, int], list[Any]] = defaultdict(list)
         self.counters: Counter[tuple[str, str]] = Counter()
 
     def conversation(self, number: int, times: list[int], ids: list[int]) -> int:
@@ -85,7 +85,7 @@ class Writer:
         mapper = EventMapper(key)
         self._seal(mapper, facts, told)
         self._snapshots(mapper, facts)
-        self._fold(facts)
+        self._fold(facts, dict(zip(ids, times, strict=True)))
         wrapped = self.vault.seal(key, f"stream_key/{task.tenant}/{stream}")
         self.rows["stream_key"].append(STREAM_KEY.row((task.tenant, stream, number, wrapped)))
         opened: Any = facts[0].event
@@ -114,10 +114,10 @@ class Writer:
             state = state.evolve(fact.event)
             if fact.version % SNAPSHOT_EVERY == 0:
                 payload = mapper.seal_state(state)
-                row = (self.task.tenant, fact.stream_id, fact.version, Conversation.KIND, payload)
+                row = (self.task.tenant, fact.stream_id, fact.version, Conversation.snapshot_topic(), payload)
                 self.rows["snapshot"].append(SNAPSHOT.row(row))
 
-    def _fold(self, facts: list[Recorded]) -> None:
+    def _fold(self, facts: list[Recorded], sent: dict[int, int]) -> None:
         for projection in INLINE:
             rows = Rows(projection)
             for fact in facts:
@@ -126,9 +126,8 @@ class Writer:
             form, table = MODELS[projection.name], projection.table
             for row in rows.changed():
                 raw = form.row((self.task.tenant, *table.record(row)))
-                if projection.name == BY_TIME:
-                    at = (row.sent_at - moment(0)).total_seconds() * 1e6
-                    self.timed[self._bucket(int(at))].append((row.id, raw))
+                if projection.name in BY_TIME:
+                    self.timed[projection.name, self._bucket(sent[row.id])].append((row.id, raw))
                 else:
                     self.rows[projection.name].append(raw)
 
@@ -140,9 +139,9 @@ class Writer:
     def save(self, chunk: int) -> None:
         """Add everything to files named after table, slice of time or chunk, and worker."""
         folder = Path(self.task.folder)
-        for table, slices in (("event", self.events), (BY_TIME, self.timed)):
-            for bucket, rows in slices.items():
-                file(folder / table / f"{bucket:05}", chunk).write_bytes(marshal.dumps(rows))
+        slices = {("event", bucket): rows for bucket, rows in self.events.items()} | self.timed
+        for (table, bucket), timed in slices.items():
+            file(folder / table / f"{bucket:05}", chunk).write_bytes(marshal.dumps(timed))
         for table, raw in self.rows.items():
             file(folder / table, chunk).write_bytes(b"".join(raw))
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from plixa.kernel.errors import PlixaError
 from tests.bench.following import followed
-from tests.bench.inprocess import Job, appends, reference_appends
+from tests.bench.inprocess import Job, appends, housemates, neighbours, reference_appends
 from tests.bench.load import Exhausted, Plan, Result, drive
 from tests.bench.report import Figure, Line, Target, ratio
 from tests.bench.servers import Place, Web, plixa_web, reference_web, stopping
@@ -103,13 +103,18 @@ class Bench:
         ]
         return [*lines, slowest("webhook at 200/s", 50, offered)]
 
-    def appended(self, job: Job) -> list[Line]:
-        """Without HTTP."""
-        ours, theirs = [], []
+    def appended(self, environ: dict[str, str], numbers: list[int]) -> list[Line]:
+        """Without HTTP: every writer in a tenant of its own; and all in one, whose log is written by one after the other."""
+        apart, together = Job(environ, self.effort.seconds, neighbours(environ)), Job(environ, self.effort.seconds, housemates(numbers))
+        ours, shared, theirs = [], [], []
         for _ in range(self.effort.slices):
-            theirs.append(reference_appends(job))
-            ours.append(appends(job))
-        return [ratio("append in process", 0.2, ours, theirs)]
+            theirs.append(reference_appends(apart))
+            ours.append(appends(apart))
+            shared.append(appends(together))
+        return [
+            ratio(f"append, {len(apart.shares)} tenants", 0.2, ours, theirs),
+            ratio("append, all in one tenant", None, shared, theirs),
+        ]
 
     def weighed(self) -> list[Line]:
         """Memory of the web process: the most it held, and how much it grew in the second half of the run."""
@@ -150,14 +155,13 @@ def measure(where: Place, known: Known, numbers: list[int], effort: Effort, only
         reference = reference_web(where)
         with stopping(reference):
             bench = Bench(known, ours, reference, effort)
-            job = Job(where.environ, effort.seconds, numbers)
             steps: dict[str, Callable[[], list[Line]]] = {
                 "list": bench.lists,
                 "open": bench.opened,
                 "search": bench.searched,
                 "reply": bench.replied,
                 "webhook": bench.received,
-                "append": lambda: bench.appended(job),
+                "append": lambda: bench.appended(where.environ, numbers),
                 "following": lambda: followed(where, effort.slices),
                 "memory": bench.weighed,
             }

@@ -106,10 +106,11 @@ class Report(Struct, frozen=True):
         return "\n".join([head, lines[0], "─" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
 
 
-def ratio(path: str, target: float, ours: Sequence[float], reference: Sequence[float]) -> Line:
-    """Slice by slice, ours through the reference's."""
+def ratio(path: str, target: float | None, ours: Sequence[float], reference: Sequence[float]) -> Line:
+    """Slice by slice, ours through the reference's; without a target it is only for information."""
     share = Figure([mine / theirs for mine, theirs in zip(ours, reference, strict=True)])
-    return Line(path, "ratio", share, Target("at least", target), Figure(list(ours), "/s"), Figure(list(reference), "/s"))
+    wanted = None if target is None else Target("at least", target)
+    return Line(path, "ratio", share, wanted, Figure(list(ours), "/s"), Figure(list(reference), "/s"))
 
 
 def _shown(figure: Figure | None) -> str:

@@ -167,9 +167,10 @@ class Chain:
 
 async def _send_rows(connection: "asyncpg.Connection[Any]", _order: Order, task: Task) -> None:
     folder = Path(task.folder)
-    slices = in_order(folder, BY_TIME, task.buckets)
-    await _copy(connection, BY_TIME, FORMATS[BY_TIME].names, (b"".join(row for _, row in one) for one in slices))
-    for table in FORMATS.keys() - {BY_TIME, "contact", "contact_alias"}:
+    for table in BY_TIME:
+        slices = in_order(folder, table, task.buckets)
+        await _copy(connection, table, FORMATS[table].names, (b"".join(row for _, row in one) for one in slices))
+    for table in FORMATS.keys() - {*BY_TIME, "contact", "contact_alias"}:
         await _copy(connection, table, FORMATS[table].names, as_written(folder, table))
     for table in ("contact", "contact_alias"):
         await _copy(connection, table, FORMATS[table].names, as_written(folder, table), fresh=False)
@@ -232,7 +233,7 @@ async def _run(database_url: str, statements: list[str]) -> None:
 
 async def _furnish(order: Order) -> tuple[str, str]:
     """The workspace, its people, numbers and labels; answers the owner's token and the numbers' webhook secret."""
-    secret, webhook_secret = mint("plxp_"), mint("plxw_")
+    secret, webhook_secret = mint("panel"), mint("api")
     tenant, at = order.tenant, moment(order.until) - timedelta(days=366)
     connection = await _connect(order.database_url)
     try:

@@ -70,7 +70,7 @@ def place(home: Path) -> Iterator[Place]:
 def _write_settings(home: Path) -> None:
     """Plixa's own, with throttles that count but never refuse."""
     text = (ROOT / FILE).read_text()
-    (home / FILE).write_text(re.sub(r"\blimit = \d+", "limit = 1_000_000_000", text))
+    (home / FILE).write_text(re.sub(r'\blimits = "[^"]*"', 'limits = "1000000000/minute"', text))
 
 
 class Web:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from plixa.kernel.cursor import encode
-from plixa.kernel.search import tsquery
+from plixa.kernel.search import beginnings, tsquery
 from tests.bench.load import request
 from tests.bench.seed import Seeded
 from tests.bench.story import INSTANCES, gateway_name
@@ -85,7 +85,7 @@ def by_name(known: Known) -> Both:
     wanted = [*FIRST[::6], *(f"{first} {last}" for first, last in zip(FIRST[::5], LAST[::4], strict=False))]
     wanted += [phone(number)[-8:] for number in known.some[:10]]
     ours = [ask(known, f"{LIST}?limit=50&q={quote(text)}") for text in wanted]
-    return Both(ours, [request("GET", "/find?q=" + quote(tsquery(1, text) or "")) for text in wanted])
+    return Both(ours, [request("GET", "/find?q=" + quote(tsquery(beginnings(1, text)))) for text in wanted])
 
 
 def opening(known: Known) -> Both:
