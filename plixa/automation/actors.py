@@ -29,7 +29,7 @@ class Actors(Struct, frozen=True):
             async def end() -> None:
                 await delivery.done(uow)
                 with suppress(NotFound):
-                    await send_welcome(uow, delivery.payload["conversation_id"])
+                    await send_welcome(uow, delivery.payload["conversation_id"], delivery.payload["episode"])
 
             await perform(uow, end)
 

@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import msgspec
 
+from plixa.kernel.auth import Principal
 from plixa.kernel.crypto import new_data_key, place_of_key
 from plixa.kernel.editor import Editor
 from plixa.kernel.event_store import AUDITED, TRAIL, Aggregate, Event
-from plixa.kernel.requests import current_request
-from plixa.kernel.uow import UnitOfWork
+from plixa.kernel.requests import current_request, current_request_id
+from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 
 PLATFORM: Final = 0
 """The tenant of Plixa itself: its members are the staff, its log tells what concerns no workspace."""
@@ -68,6 +69,18 @@ async def record(
     entry.stream = uuid4()
     entry.record(AuditEntry(action, *subject, before, after, address, agent))
     uow.enlist(entry)
+
+
+async def record_change(uow: UnitOfWork, action: str, subject: Subject, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """As ``record``, of the fields of ``after`` that are different now."""
+    changed = [name for name in after if before.get(name) != after[name]]
+    await record(uow, action, subject, {name: before.get(name) for name in changed}, {name: after[name] for name in changed})
+
+
+async def note_export(kernel: Kernel, caller: Principal, what: str, after: dict[str, Any] | None = None) -> None:
+    """Somebody took ``what`` away as a file: the entry ``contacts.exported``."""
+    async with working(kernel, caller.tenant, caller.actor, current_request_id()) as uow:
+        await perform(uow, lambda: record(uow, f"{what}.exported", ("tenant", caller.tenant), after=after))
 
 
 async def complete(uow: UnitOfWork) -> None:

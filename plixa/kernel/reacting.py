@@ -48,6 +48,9 @@ async def step(kernel: Kernel, reaction: Reaction, tenant: int, limit: int) -> B
             await reaction.react(uow, batch.facts)
         uow.also(ADVANCE, reaction.name, batch.through)
         await uow.commit()
+    except Exception:
+        await uow.rollback()  # at once: the next try must find the checkpoint free
+        raise
     finally:
         uow.close()
     return batch

@@ -28,6 +28,8 @@ BLIND_SECONDS: Final = 2.0
 SHARE: Final = 100
 """Of a limit of hundreds a process takes the hundredth part at once, and asks Redis again when that is spent: what it has not
 spent when the window ends is lost, so that each process admits at most a hundredth more than it should, and never less than it took."""
+LARGEST_SHARE: Final = 50
+"""Redis keeps one entry for each try."""
 MOST_SHARES: Final = 10_000
 
 _CONNECTIONS: Final = 16
@@ -104,7 +106,7 @@ class Throttler:
 
     async def _take_share(self, item: RateLimitItem, name: str) -> int | None:
         """A share where the limit is large and leaves room for one, else this one try."""
-        share = item.amount // SHARE
+        share = min(item.amount // SHARE, LARGEST_SHARE)
         if share < 2 or not await self._shared.hit(item, name, cost=share):
             return await _take(self._shared, item, name)
         if len(self._shares) >= MOST_SHARES:

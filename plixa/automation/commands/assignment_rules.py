@@ -11,7 +11,7 @@ from plixa.automation.queries.routing import routing_lock
 from plixa.contacts.queries.labels import hold_label
 from plixa.identity.commands.account import call_waiting
 from plixa.identity.queries.members import find_member_name
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Conflict, Invalid
 from plixa.kernel.search import folded
 from plixa.kernel.uow import UnitOfWork
@@ -100,9 +100,7 @@ async def update_rule(uow: UnitOfWork, number: int, data: UpdateAssignmentRule) 
     if after != before:
         await uow.execute(UPDATE, number, *after.values)
         call_waiting(uow, f"rule/{number}")
-        changed = [name for name, value in asdict(after).items() if value != getattr(before, name)]
-        difference = ({name: getattr(one, name) for name in changed} for one in (before, after))
-        await record(uow, "assignment_rule.updated", ("assignment_rule", number), *difference)
+        await record_change(uow, "assignment_rule.updated", ("assignment_rule", number), asdict(before), asdict(after))
     return await get_rule(uow, number)
 
 

@@ -75,7 +75,8 @@ async def welcome(arrival: Arrival, settings: Settings) -> tuple[str, bool]:
         await say(uow, editor, greeting.message or (await find_settings(uow)).text("welcome"))
         return "greeted", GOES_ON
     due = uow.now + timedelta(seconds=greeting.delay_seconds)
-    uow.enqueue(Effect("automation.welcome", str(state.contact_id), {"conversation_id": state.number}, due))
+    payload = {"conversation_id": state.number, "episode": state.episode}
+    uow.enqueue(Effect("automation.welcome", str(state.contact_id), payload, due))
     return f"in {greeting.delay_seconds} s, unless a human answers first", GOES_ON
 
 

@@ -6,9 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from plixa.automation.queries.welcome import WelcomeConfigView, get_welcome_config
-from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.commands.messages import say
-from plixa.inbox.domain.conversation import Status
+from plixa.inbox.domain.conversation import Conversation, Status
 from plixa.inbox.queries.care import find_settings
 from plixa.kernel.uow import UnitOfWork
 from plixa.workspace.commands.settings import alone, forget_settings, tell
@@ -37,10 +36,10 @@ async def update_welcome_config(uow: UnitOfWork, data: UpdateWelcome) -> None:
     await tell(uow, "welcome_config.updated", before, after)
 
 
-async def send_welcome(uow: UnitOfWork, conversation: int) -> None:
-    """A greeting's time has come: unless a human has answered, it was closed or blocked, or the greeting switched off."""
+async def send_welcome(uow: UnitOfWork, conversation: int, episode: int) -> None:
+    """A greeting's time has come: unless a human has answered, the episode is over, it went on in another, or greeting is switched off."""
     welcome = await get_welcome_config(uow)
-    async with edit_live(uow, conversation) as editor:
+    async with uow.edit(Conversation, conversation) as editor:
         state = editor.state
-        if welcome.enabled and state.status is Status.OPEN and not state.care.answered:
+        if welcome.enabled and state.status is Status.OPEN and state.episode == episode and not state.care.answered:
             await say(uow, editor, welcome.message or (await find_settings(uow)).text("welcome"))

@@ -10,8 +10,12 @@ from plixa.kernel.uow import UnitOfWork
 from plixa.workspace.queries.settings import SETTINGS
 
 CONFIG: Final = "SELECT message, enabled, delay_seconds FROM welcome_config WHERE tenant_id = scope.tenant"
-HEARD: Final = """SELECT EXISTS (SELECT FROM contact_heard h JOIN contact c ON c.tenant_id = h.tenant_id AND c.id = h.contact_id
-WHERE h.tenant_id = scope.tenant AND (c.id = $2 OR c.merged_into = $2)) AS is_so"""
+HEARD: Final = """WITH RECURSIVE one AS (
+    SELECT id FROM contact WHERE tenant_id = scope.tenant AND id = $2
+    UNION ALL
+    SELECT c.id FROM contact c JOIN one ON c.merged_into = one.id WHERE c.tenant_id = scope.tenant
+)
+SELECT EXISTS (SELECT FROM contact_heard h JOIN one ON h.contact_id = one.id WHERE h.tenant_id = scope.tenant) AS is_so"""
 
 
 class WelcomeConfigView(Struct, frozen=True):

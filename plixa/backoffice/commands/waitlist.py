@@ -5,14 +5,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from plixa.backoffice.queries.waitlist import WaitlistFilters
 from plixa.identity.domain import EMAIL
-from plixa.kernel.audit import PLATFORM, record
-from plixa.kernel.auth import Principal
+from plixa.kernel.audit import record
 from plixa.kernel.errors import Conflict
 from plixa.kernel.mail import Mail, send_mail
-from plixa.kernel.requests import current_request_id
-from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
+from plixa.kernel.uow import UnitOfWork
 
 INSERT: Final = """
 INSERT INTO waitlist_signup (tenant_id, email, locale, referrer, created_at) VALUES ($1, $2, $3, $4, $5)
@@ -54,10 +51,3 @@ async def join_waitlist(uow: UnitOfWork, data: JoinWaitlist) -> JoinedView:
     send_mail(uow, f"waitlist_welcome/{number}", Mail("waitlist_welcome", email, data.locale or "en"))
     await record(uow, "waitlist.joined", ("waitlist_signup", number))
     return JoinedView(number, email, uow.now)
-
-
-async def note_export(kernel: Kernel, caller: Principal, filters: WaitlistFilters) -> None:
-    """Somebody took the waitlist away as a file."""
-    wanted = {"locale": filters.locale, "is_searched": filters.q is not None}
-    async with working(kernel, PLATFORM, caller.actor, current_request_id()) as uow:
-        await perform(uow, lambda: record(uow, "waitlist.exported", ("tenant", PLATFORM), after=wanted))

@@ -8,9 +8,9 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
-from plixa.backoffice.commands.waitlist import JoinedView, JoinWaitlist, join_waitlist, note_export
+from plixa.backoffice.commands.waitlist import JoinedView, JoinWaitlist, join_waitlist
 from plixa.backoffice.queries.waitlist import HEADER, WaitlistFilters, WaitlistSignupView, cells, list_waitlist
-from plixa.kernel.audit import PLATFORM
+from plixa.kernel.audit import PLATFORM, note_export
 from plixa.kernel.auth import Access
 from plixa.kernel.clock import instant
 from plixa.kernel.envelope import Data, Page
@@ -70,5 +70,5 @@ class StaffWaitlistController(Controller):
                 uow.close()
 
         file = await csv_file("waitlist", HEADER, page, cells)
-        await note_export(kernel, caller, filters)
+        await note_export(kernel, caller, "waitlist", {"locale": filters.locale, "is_searched": filters.q is not None})
         return file

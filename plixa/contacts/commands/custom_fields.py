@@ -18,7 +18,7 @@ from plixa.contacts.queries.custom_fields import (
     list_definitions,
 )
 from plixa.contacts.queries.identities import hold_contact
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Conflict, Invalid
 from plixa.kernel.ordering import Reorder, rearranged
 from plixa.kernel.search import folded
@@ -97,11 +97,9 @@ async def update_field(uow: UnitOfWork, number: int, data: UpdateField) -> Defin
     before = shown(view)
     after = before | {name: value for name, value in asdict(data).items() if value is not UNSET}
     after |= {"name": after["name"].strip(), "options": fitting(view.type, after["options"])}
-    changed = [name for name in after if after[name] != before[name]]
-    if changed:
+    if after != before:
         await written(uow, UPDATE, number, after["name"], after["options"])
-        difference = ({name: one[name] for name in changed} for one in (before, after))
-        await record(uow, "custom_field.updated", ("custom_field", number), *difference)
+        await record_change(uow, "custom_field.updated", ("custom_field", number), before, after)
     return await get_definition(uow, number)
 
 

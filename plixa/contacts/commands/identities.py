@@ -13,7 +13,9 @@ from plixa.kernel.uow import UnitOfWork
 CREATE = """INSERT INTO contact (tenant_id, id, phone, name, words, created_at, opted_out_at, opt_out_reason)
 SELECT $1, b.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[]) AS b"""
 BIND = "INSERT INTO contact_alias (tenant_id, value, contact_id) SELECT $1, b.* FROM unnest($2::text[], $3::bigint[]) AS b"
-LEARN = "UPDATE contact SET phone = $3, name = $4, words = $5 WHERE tenant_id = $1 AND id = $2"
+LEARN = """UPDATE contact SET phone = $3, name = $4, words = CASE WHEN notes IS NULL THEN $5::text ELSE concat_ws(' ', words, $5::text) END
+WHERE tenant_id = $1 AND id = $2"""
+"""What is learned fills what was empty, so that the words of the notes may stay."""
 FORGET = """UPDATE contact SET name = NULL, phone = $3, erased_at = $4, notes = NULL, words = ''
 WHERE tenant_id = $1 AND id = ANY($2::bigint[])"""
 STRIP = (

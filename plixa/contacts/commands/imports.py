@@ -28,12 +28,10 @@ from plixa.contacts.queries.imports import (
     hold_labels,
 )
 from plixa.kernel.audit import record
-from plixa.kernel.auth import Principal
 from plixa.kernel.errors import PayloadTooLarge
 from plixa.kernel.outbox import Effect
-from plixa.kernel.requests import current_request_id
 from plixa.kernel.tenancy import lock_of
-from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
+from plixa.kernel.uow import UnitOfWork
 
 LARGEST: Final = 5 * 1024 * 1024
 """Bytes of a file."""
@@ -115,13 +113,17 @@ async def decide(uow: UnitOfWork, batch: list[Line]) -> list[Change]:
     addresses = {line.number: address_of(line.phone) for line in batch if line.phone}
     await uow.begin(*(lock_of(f"{uow.tenant}/contact/{address}") for address in addresses.values()))
     known, labels = await find_contacts(uow, list(addresses.values())), await hold_labels(uow)
+    people = {one.id: one for one in known.values()}  # several rows may mean one of them, by several addresses
     changes = []
     for line in batch:
         if line.number not in addresses:
             changes.append(Change(refused(line)))
             continue
         contact = known.get(addresses[line.number])
-        changes.append(await welcome(uow, line, labels) if contact is None else update(line, contact, labels))
+        change = await welcome(uow, line, labels) if contact is None else update(line, people[contact.id], labels)
+        if change.contact is not None:
+            people[change.contact.id] = change.contact
+        changes.append(change)
     return changes
 
 
@@ -140,10 +142,11 @@ async def welcome(uow: UnitOfWork, line: Line, labels: dict[str, int]) -> Change
 
 def update(line: Line, known: KnownContact, labels: dict[str, int]) -> Change:
     """A row of somebody there is: what the file says of them wins, what it does not say stays."""
-    contact = replace(known, name=line.name or known.name, notes=line.notes or known.notes)
     fresh = tuple(label for label in wanted_labels(line, labels) if label not in (known.labels or ()))
+    all_labels = [*(known.labels or ()), *fresh] or None
+    contact = replace(known, name=line.name or known.name, notes=line.notes or known.notes, labels=all_labels)
     passed_over = unknown_labels(line, labels)
-    if contact == known and not fresh:
+    if contact == known:
         return Change(ImportRowView(line.number, "skipped", passed_over or "Nothing of it is new."))
     return Change(ImportRowView(line.number, "updated", passed_over), contact, fresh, contact.name != known.name)
 
@@ -161,16 +164,14 @@ def unknown_labels(line: Line, labels: dict[str, int]) -> str | None:
 
 async def save(uow: UnitOfWork, number: int, changes: list[Change]) -> None:
     """Everything a batch does, and that it is done."""
-    people: dict[str, list[KnownContact]] = {"created": [], "updated": []}
-    for change in changes:
-        if change.contact is not None:
-            people[change.row.outcome].append(change.contact)
-    await uow.execute(CREATE, uow.now, *columns(facts_of(uow, people["created"]), 5))
-    await uow.execute(BIND, *columns([(one.value, one.id) for one in people["created"]], 2))
-    numbers = {one.value: one.id for one in people["created"]}
+    created = [change.contact for change in changes if change.contact is not None and change.row.outcome == "created"]
+    updated = {change.contact.id: change.contact for change in changes if change.contact is not None and change.row.outcome == "updated"}
+    await uow.execute(CREATE, uow.now, *columns(facts_of(uow, created), 5))
+    await uow.execute(BIND, *columns([(one.value, one.id) for one in created], 2))
+    numbers = {one.value: one.id for one in created}
     for address, wish in (await recall_opt_outs(uow, list(numbers))).items():
         await opt_out(uow, numbers[address], wish.reason or KEYWORD)
-    await uow.execute(FILL, *columns(facts_of(uow, people["updated"]), 5))
+    await uow.execute(FILL, *columns(facts_of(uow, list(updated.values())), 5))
     marked = [(change.contact.id, label) for change in changes if change.contact is not None for label in change.labels]
     await uow.execute(LABEL, *columns(marked, 2))
     renamed = [change.contact.id for change in changes if change.contact is not None and change.renamed]
@@ -184,7 +185,7 @@ async def save(uow: UnitOfWork, number: int, changes: list[Change]) -> None:
 
 def facts_of(uow: UnitOfWork, people: list[KnownContact]) -> list[tuple[Any, ...]]:
     """Rows of the table of contacts."""
-    return [(one.id, one.phone, one.name, one.notes, words_of(uow.tenant, one.name, one.phone)) for one in people]
+    return [(one.id, one.phone, one.name, one.notes, words_of(uow.tenant, one.name, one.phone, one.notes)) for one in people]
 
 
 def columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -195,9 +196,3 @@ def columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
 def place_of(tenant: int, number: int) -> str:
     """Where the file of an import belongs, as the vault seals it."""
     return f"contact_import/{tenant}/{number}"
-
-
-async def note_export(kernel: Kernel, caller: Principal) -> None:
-    """Somebody took the directory away as a file."""
-    async with working(kernel, caller.tenant, caller.actor, current_request_id()) as uow:
-        await perform(uow, lambda: record(uow, "contacts.exported", ("tenant", caller.tenant)))

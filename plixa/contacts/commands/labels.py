@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from plixa.contacts.queries.identities import hold_contact
 from plixa.contacts.queries.labels import CountedLabelView, LabelView, count_labels, get_label, hold_label, list_contact_labels
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Conflict, Invalid
 from plixa.kernel.outbox import Effect
 from plixa.kernel.tenancy import lock_of
@@ -59,11 +59,9 @@ async def update_label(uow: UnitOfWork, number: int, data: UpdateLabel) -> Count
     await alone(uow)
     before = shown(await get_label(uow, number))
     after = before | {name: value.strip() for name, value in asdict(data).items() if value is not UNSET}
-    changed = [name for name in after if after[name] != before[name]]
-    if changed:
+    if after != before:
         await written(uow, UPDATE, number, after["name"], after["color"])
-        difference = ({name: one[name] for name in changed} for one in (before, after))
-        await record(uow, "label.updated", ("label", number), *difference)
+        await record_change(uow, "label.updated", ("label", number), before, after)
     return await get_label(uow, number)
 
 

@@ -110,7 +110,7 @@ async def take_possessions(uow: UnitOfWork, kept: int, absorbed: int, undo: Undo
 
 async def write_facts(uow: UnitOfWork, contact: int, facts: Facts) -> None:
     """What a contact's own row says from now on."""
-    await uow.execute(WRITE, contact, *astuple(facts), words_of(uow.tenant, facts.name, facts.phone))
+    await uow.execute(WRITE, contact, *astuple(facts), words_of(uow.tenant, facts.name, facts.phone, facts.notes))
 
 
 async def get_merge(uow: UnitOfWork, absorbed: int) -> Merge:

@@ -7,7 +7,6 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from plixa.contacts.commands.imports import note_export
 from plixa.contacts.commands.people import CreateContact, create_contact
 from plixa.contacts.queries.people import (
     CSV_HEADER,
@@ -20,6 +19,7 @@ from plixa.contacts.queries.people import (
     get_person,
     list_people,
 )
+from plixa.kernel.audit import note_export
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data, Page
 from plixa.kernel.export import PAGE, csv_file
@@ -67,7 +67,7 @@ class ContactController(Controller):
                 uow.close()
 
         file = await csv_file("contacts", CSV_HEADER, page, csv_cells)
-        await note_export(kernel, caller)
+        await note_export(kernel, caller, "contacts")
         return file
 
     @get("/{contact:int}", access=Access.MEMBER, ability="read")

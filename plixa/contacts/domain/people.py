@@ -47,9 +47,9 @@ def parted(now: Facts, before: Facts, after: Facts) -> Facts:
     return Facts(**{name: was[name] if value == then[name] else value for name, value in asdict(now).items()})
 
 
-def words_of(tenant: int, name: str | None, phone: str | None) -> str:
+def words_of(tenant: int, name: str | None, phone: str | None, notes: str | None = None) -> str:
     """The words that find a contact; a phone is found with and without its ninth digit."""
-    return lexemes(tenant, name, phones=phone_variants(phone) if phone else ())
+    return lexemes(tenant, name, notes, phones=phone_variants(phone) if phone else ())
 
 
 def wish_of(body: str) -> Literal["out", "in"] | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from plixa.inbox.queries.saved_replies import SavedReplyView, get_saved_reply, list_saved_replies
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Conflict
 from plixa.kernel.ordering import Reorder, rearranged
 from plixa.kernel.tenancy import lock_of
@@ -47,11 +47,9 @@ async def update_saved_reply(uow: UnitOfWork, number: int, data: SavedReply) -> 
     await alone(uow)
     before = shown(await get_saved_reply(uow, number))
     after = {"label": data.label.strip(), "body": data.body}
-    changed = [name for name in after if after[name] != before[name]]
-    if changed:
+    if after != before:
         await uow.execute(UPDATE, number, after["label"], after["body"])
-        difference = ({name: one[name] for name in changed} for one in (before, after))
-        await record(uow, "saved_reply.updated", ("saved_reply", number), *difference)
+        await record_change(uow, "saved_reply.updated", ("saved_reply", number), before, after)
     return await get_saved_reply(uow, number)
 
 

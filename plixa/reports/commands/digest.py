@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from plixa.identity.queries.sending import find_sending_bar
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.auth import Principal
 from plixa.kernel.delivery import ATTEMPTS, Delivery, Retry
 from plixa.kernel.mail import Mail, send_mail
@@ -44,14 +44,7 @@ async def update_digest_config(uow: UnitOfWork, data: UpdateDigestConfig) -> Non
     await uow.execute(SET, data.enabled, data.frequency, run_at)
     if run_at is not None:
         enrol(uow, data.frequency, run_at)
-    changed = [name for name in after if before[name] != after[name]]
-    await record(
-        uow,
-        "digest_config.updated",
-        ("tenant", uow.tenant),
-        {name: before[name] for name in changed},
-        {name: after[name] for name in changed},
-    )
+    await record_change(uow, "digest_config.updated", ("tenant", uow.tenant), before, after)
 
 
 async def try_digest(uow: UnitOfWork, caller: Principal) -> None:

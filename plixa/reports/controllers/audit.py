@@ -9,12 +9,12 @@ from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from plixa.identity.queries.members import get_instant
+from plixa.kernel.audit import note_export
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data, Page
 from plixa.kernel.export import PAGE, csv_file
 from plixa.kernel.http import Caller, Machinery, Uow, get
 from plixa.kernel.paging import PageWanted, Paging
-from plixa.reports.commands.audit import note_export
 from plixa.reports.queries.audit import (
     HEADER,
     AuditEntryView,
@@ -91,7 +91,7 @@ class AuditController(Controller):
                 uow.close()
 
         file = await csv_file("audit", HEADER, page, cells)
-        await note_export(kernel, caller)
+        await note_export(kernel, caller, "audit")
         return file
 
 
@@ -116,5 +116,5 @@ class StaffAuditController(Controller):
             return await list_staff_entries(kernel.system, filters, Paging(cursor, PAGE))
 
         file = await csv_file("staff-audit", HEADER, page, cells)
-        await note_export(kernel, caller)
+        await note_export(kernel, caller, "audit")
         return file

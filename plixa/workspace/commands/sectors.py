@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
 from plixa.identity.commands.account import call_waiting
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Invalid
 from plixa.kernel.outbox import Effect
 from plixa.kernel.tenancy import lock_of
@@ -68,14 +68,12 @@ async def update_sector(uow: UnitOfWork, number: int, data: UpdateSector) -> Sec
     if isinstance(data.user_ids, list):
         await refuse_strangers(uow, data.user_ids)
         after["user_ids"] = sorted(set(data.user_ids))
-    changed = [name for name in after if after[name] != before[name]]
-    if changed:
+    if after != before:
         await written(uow, UPDATE, number, after["name"].strip(), after["color"], after["description"])
         await uow.execute(CLEAR, number)
         await uow.execute(STAFF, number, after["user_ids"])
         call_waiting(uow, f"sector/{number}")
-        difference = ({name: one[name] for name in changed} for one in (before, after))
-        await record(uow, "sector.updated", ("sector", number), *difference)
+        await record_change(uow, "sector.updated", ("sector", number), before, after)
     return await get_sector(uow, number)
 
 

@@ -12,7 +12,7 @@ from plixa.identity.commands.two_factor import TwoFactorRequiredForOwner
 from plixa.identity.domain import COUNTRIES, TIMEZONES, Text
 from plixa.identity.queries.members import image_url
 from plixa.identity.queries.two_factor import settings_lock
-from plixa.kernel.audit import record
+from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Invalid
 from plixa.kernel.images import clean
 from plixa.kernel.outbox import Effect
@@ -107,11 +107,16 @@ async def update_business_hours(uow: UnitOfWork, data: UpdateBusinessHours) -> N
     kept = await find_hours(uow)
     week = sorted(data.hours, key=lambda day: day.weekday)
     hours = Hours(uow.now, zone, data.enabled, data.message, week, data.pause_sla)
-    before, after = (msgspec.to_builtins(one) if one else {} for one in (kept, hours))
-    if before | {"since": None} == after | {"since": None}:
+    before, after = (told(one) for one in (kept, hours))
+    if before == after:
         return
     await keep_hours(uow, hours)
     await tell(uow, "business_hours.updated", before, after)
+
+
+def told(hours: Hours | None) -> dict[str, Any]:
+    """What the audit trail says of a week."""
+    return {name: value for name, value in msgspec.to_builtins(hours).items() if name != "since"} if hours else {}
 
 
 async def set_logo(uow: UnitOfWork, settings: Settings, upload: bytes) -> str | None:
@@ -168,8 +173,7 @@ def forget_settings(uow: UnitOfWork) -> None:
 
 async def tell(uow: UnitOfWork, action: str, before: dict[str, Any], after: dict[str, Any]) -> None:
     """The entry of a changed setting: only what is different."""
-    changed = [name for name in after if before.get(name) != after[name] and name != "since"]
-    await record(uow, action, ("tenant", uow.tenant), {name: before.get(name) for name in changed}, {name: after[name] for name in changed})
+    await record_change(uow, action, ("tenant", uow.tenant), before, after)
 
 
 def unknown(data: UpdateWorkspace) -> dict[str, list[str]]:
