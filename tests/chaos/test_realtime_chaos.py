@@ -127,8 +127,8 @@ async def test_a_stream_cut_a_hundred_times_tells_every_position_once(
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
             tasks.create_task(reader.follow(upto))
             upto.set_result(await write_all(shop, conversations, web))
-    facts = await read_log(shop.kernel, shop.tenant, start)
+    facts = [fact for fact in await read_log(shop.kernel, shop.tenant, start, limit=4 * CHANGES) if concerns_inbox(fact.event)]
     assert len(facts) == CHANGES
-    assert reader.positions == [fact.position for fact in facts if concerns_inbox(fact.event)]
+    assert reader.positions == [fact.position for fact in facts]
     assert reader.created == [fact.event.message_id for fact in facts]  # type: ignore[attr-defined]
     assert reader.breaks >= BREAKS

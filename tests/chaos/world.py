@@ -173,7 +173,7 @@ def kill_family(process: psutil.Process) -> None:
 def place_at(home: Path) -> Iterator[Place]:
     """Servers of their own, durable as everybody's, migrated, with throttles that never refuse."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (home / FILE).write_text(re.sub(r"\blimit = \d+", "limit = 1_000_000_000", (ROOT / FILE).read_text()))
+    (home / FILE).write_text(re.sub(r'\blimits = "[^"]*"', 'limits = "1000000000/minute"', (ROOT / FILE).read_text()))
     servers = EmbeddedServers()
     try:
         endpoints = servers.start(home)

@@ -150,6 +150,17 @@ async def test_too_large_a_file_is_refused(desk: Desk) -> None:
         assert refused(await send(desk, b"phone\n" + b"1" * size)) == (413, "PAYLOAD_TOO_LARGE")
 
 
+async def test_rows_that_mean_one_contact_by_two_addresses_add_up(desk: Desk) -> None:
+    kept, other = [(await add(desk, phone))["id"] for phone in ("5511987650001", "5511987650002")]
+    await do(desk, "POST", f"/{other}/merge", {"into": kept})
+    await desk.label("vip")
+    told = "name,phone,notes,labels\nMaria,5511987650001,,vip\n,5511987650002,alergia,vip\n,+5511987650002,,\nMaria,551187650001,,vip\n"
+    shown = await bring(desk, told)
+    assert (shown["updated"], shown["skipped"]) == (2, 2)
+    (person,) = await desk.workspace.rows(PEOPLE.replace("c.tenant_id = $1 ORDER", "c.tenant_id = $1 AND c.merged_into IS NULL ORDER"))
+    assert (person["name"], person["notes"], person["labels"]) == ("Maria", "alergia", ["vip"])
+
+
 async def test_nul_characters_spoil_only_their_row(desk: Desk) -> None:
     shown = await bring(desk, "phone,name\n5511987654321,a\0b\n5521912345678,Bia\n")
     assert [outcome for _, outcome, _ in await results(desk, shown["id"])] == ["error", "created"]

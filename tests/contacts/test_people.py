@@ -101,6 +101,16 @@ async def test_they_are_found_by_words_digits_and_what_is_so_of_them(desk: Desk)
     assert [one["name"] for one in shown[maria["id"]]["labels"]] == ["VIP"]
 
 
+async def test_they_are_found_by_their_notes_also_once_a_name_is_learned(desk: Desk) -> None:
+    contact = (await add(desk, "5511987654321"))["id"]
+    await do(desk, "PATCH", f"/{contact}", {"notes": "Alérgica a níquel"})
+    assert await found(desk, q="niquel aler") == [contact]
+    await desk.hear(webhooks.text(desk.chat("5511987654321", name="Berenice"), stamp()))
+    assert await found(desk, q="berenice niquel") == [contact]
+    await do(desk, "PATCH", f"/{contact}", {"notes": None})
+    assert await found(desk, q="niquel") == []
+
+
 async def test_a_phone_leads_to_them_in_either_form(desk: Desk, other_desk: Desk) -> None:
     made = await add(desk, "5511987654321", "Caio")
     for phone in ("5511987654321", "551187654321", "+5511987654321"):

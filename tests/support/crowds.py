@@ -67,16 +67,16 @@ class Crowd(Struct, frozen=True):
             for one in columns
             if one["type"] == TIME or (one["is_key"] and one["type"] in VARIED)
         }
-        keys = [one["name"] for one in columns if one["is_key"]]
+        keys = {one["name"] for one in columns if one["is_key"] and one["name"] in varied}
         changes = varied | self.changes.get(table, {}) | {"tenant_id": "tenant"}
         told = ", ".join(f"'{column}', {value}" for column, value in changes.items())
         return CLONE.format(table=table, tenant=self.whose(table, keys), changes=told)
 
-    def whose(self, table: str, keys: list[str]) -> str:
-        """SQL for the workspace of the ``n``-th row."""
+    def whose(self, table: str, keys: set[str]) -> str:
+        """SQL for the workspace of the ``n``-th row; ``keys`` differ from row to row."""
         if table in self.platform:
             return "0"
-        if not set(keys) - {"tenant_id"} or table == "tenant":
+        if not keys - {"tenant_id"} or table == "tenant":
             return f"{BASE} + n"
         others = f"{BASE} + 1 + n % {OTHERS}"
         return f"CASE WHEN n % 5 = 0 THEN $1::bigint ELSE {others} END" if table in self.own else others

@@ -69,14 +69,15 @@ class Listener:
 
 
 class Judge:
-    """Looks for what takes too long: ``large`` are tables by their rows, ``most`` how many rows one statement may read."""
+    """Looks for what takes too long, in tables of more rows than ``large``; ``met`` are those that were read."""
 
-    def __init__(self, connections: "dict[str, asyncpg.Connection[Any]]", large: dict[str, int]) -> None:
-        self._connections, self.large = connections, large
+    def __init__(self, connections: "dict[str, asyncpg.Connection[Any]]", tables: dict[str, int], large: int) -> None:
+        self._connections, self.tables = connections, tables.keys()
+        self.large = {name: rows for name, rows in tables.items() if rows > large}
         self.met: set[str] = set()
 
     async def faults(self, sent: Sent, most: int) -> list[str]:
-        """What is wrong with a statement."""
+        """What is wrong with a statement; ``most`` rows it may read."""
         found = ["skips rows with OFFSET"] if "OFFSET" in sent.query.upper().replace("OFFSET 0)", ")") else []
         connection = self._connections[sent.role]
         for mode, generic in MODES.items():
