@@ -1,15 +1,17 @@
 """How busy an inbox is: ``inbox_activity`` counts what happens in each conversation by the quarter of an hour, ``inbox_wait`` how long
 customers wait for the first human answer of an episode.
 
-Quarters, because in some places days begin at half past. A conversation's, because what is counted goes with it when it is erased.
+Quarters, because in some places days begin at half past. A conversation's, because events are read with its key: what was counted of
+one that is deleted or erased comes again as a number and nothing else (``activity.kept``).
 """
 
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
+from plixa.inbox.domain.care import ActivityKept, AnswersKept
 from plixa.inbox.domain.events import Closed, Deleted, Echoed, Erased, Merged, Opened, Queued, Received, Reopened
 from plixa.kernel.event_store import Event, Recorded
 from plixa.kernel.projection import Projection
@@ -41,6 +43,9 @@ class ActivityRow(Struct, frozen=True, gc=False):
 
 def key_of(fact: Recorded) -> int:
     """The row of a conversation and a quarter."""
+    kept = fact.event
+    if isinstance(kept, ActivityKept):
+        return kept.conversation_id << BITS | kept.quarter
     return fact.number << BITS | quarter_of(fact.at)
 
 
@@ -61,9 +66,14 @@ COUNTED: Final[dict[type[Event], str]] = {
 
 @activity.renews(*COUNTED)
 def counted(row: ActivityRow | None, event: Event, fact: Recorded) -> ActivityRow:
-    kept = row or ActivityRow(key_of(fact), fact.number, quarter_of(fact.at))
+    before = row or ActivityRow(key_of(fact), fact.number, quarter_of(fact.at))
     name = COUNTED[type(event)]
-    return replace(kept, **{name: getattr(kept, name) + 1})
+    return replace(before, **{name: getattr(before, name) + 1})
+
+
+@activity.renews(ActivityKept)
+def kept(_row: ActivityRow | None, event: ActivityKept, fact: Recorded) -> ActivityRow:
+    return ActivityRow(key_of(fact), *astuple(event))
 
 
 class WaitRow(Struct, frozen=True, gc=False):
@@ -93,6 +103,11 @@ waits = Projection(Table("inbox_wait", WaitRow), counts=tally)
 @waits.creates(Opened)
 def opened(_row: None, _event: Opened, fact: Recorded) -> WaitRow:
     return WaitRow(fact.number)
+
+
+@waits.renews(AnswersKept)
+def answers_kept(_row: WaitRow | None, event: AnswersKept, fact: Recorded) -> WaitRow:
+    return WaitRow(fact.number, is_over=True, answers=event.answers)
 
 
 @waits.on(Reopened)

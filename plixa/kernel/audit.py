@@ -91,11 +91,10 @@ async def complete(uow: UnitOfWork) -> None:
         if uow.wrote:
             raise Untold("Something was changed, and no entry of the audit trail says so.")
         return
-    first = uow.recorded[0]
-    edited = [editor for editor in uow.edited() if editor.facts]
-    leading = next(editor for editor in edited if editor.stream == first.stream_id)
+    leading, *following = [editor for editor in uow.edited() if editor.facts]
+    first = leading.facts[0]
     before, after = changed(leading)
-    others = [editor.state.number for editor in edited if editor is not leading]
+    others = [editor.state.number for editor in following if editor.state.KIND == leading.state.KIND]
     if others:
         after |= {"others": others}
     await record(uow, first.event.TOPIC, (leading.state.KIND, first.number), before or None, after or None)

@@ -120,6 +120,6 @@ async def send(client: httpx.AsyncClient, parts: SplitResult, address: str, sent
 def is_public(address: str) -> bool:
     """Is it an address of the open Internet, that stands for no other?"""
     one = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(one, ipaddress.IPv6Address) and (one.ipv4_mapped is not None or any(one in net for net in TRANSLATED)):
+    if isinstance(one, ipaddress.IPv6Address) and (one.ipv4_mapped or one.is_site_local or any(one in net for net in TRANSLATED)):
         return False
     return one.is_global and not one.is_multicast and not one.is_reserved

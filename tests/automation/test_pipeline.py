@@ -23,6 +23,7 @@ from plixa.whatsapp import domain as gateway
 from plixa.whatsapp.commands.webhook import Delivered
 from tests.identity.tokens import set_plan
 from tests.inbox.desk import Desk, stamp
+from tests.inbox.test_arrivals import named, two_of_one
 from tests.support.effects import do_effects
 from tests.support.numbers import connect_number
 from tests.support.trail import read_trail
@@ -52,6 +53,17 @@ async def handling(desk: Desk, number: int) -> list[dict[str, str]]:
     """What each step said of each message."""
     events = await desk.do("GET", f"/{number}/events?limit=200")
     return [dict(event["data"]["handling"]) for event in events[::-1] if event["type"] == "message.received"]
+
+
+async def announce(desk: Desk, number: int) -> None:
+    """A broadcast."""
+
+    async def tell(uow: UnitOfWork) -> None:
+        async with uow.edit(Conversation, number) as editor:
+            await write(uow, editor, Content("text", "Promoção!"), Author("broadcast"))
+
+    async with working(desk.workspace.kernel, desk.workspace.tenant) as uow:
+        await perform(uow, partial(tell, uow))
 
 
 async def step_at(desk: Desk, settings: Settings, number: int, now: datetime, step: Callable[..., Awaitable[tuple[str, bool]]]) -> str:
@@ -137,14 +149,39 @@ async def test_a_contact_is_greeted_once_ever_whatever_becomes_of_the_conversati
 
 async def test_a_greeting_waits_and_a_human_who_answers_first_spares_it(desk: Desk, settings: Settings) -> None:
     await configure(desk, WELCOME, enabled=True, delay_seconds=300)
-    greeted, answered, closed = [(await desk.open(f"551198765000{turn}"))["id"] for turn in range(3)]
+    greeted, answered, closed, back = [(await desk.open(f"551198765000{turn}"))["id"] for turn in range(4)]
     assert (await handling(desk, greeted))[0]["welcome"] == "in 300 s, unless a human answers first"
     await desk.do("POST", f"/{answered}/messages", json={"body": "Olá!"})
     await desk.do("POST", f"/{closed}/close")
+    await desk.do("POST", f"/{back}/messages", json={"body": "Olá!"})
+    await desk.do("POST", f"/{back}/close")
+    await desk.hear(webhooks.text(desk.chat("5511987650003"), stamp(), "Obrigado"))
     for _ in range(2):
         await do_effects(desk.workspace, "automation.welcome", handlers=Actors(settings).handlers())
-    assert [len(await said(desk, number)) for number in (greeted, answered, closed)] == [1, 0, 0]
+    assert [len(await said(desk, number)) for number in (greeted, answered, closed, back)] == [1, 0, 0, 0]
     assert "Hello" in (await said(desk, greeted))[0]
+
+
+async def test_who_turns_out_to_be_one_is_greeted_once(desk: Desk, settings: Settings) -> None:
+    await configure(desk, WELCOME, enabled=True, delay_seconds=300)
+    _, _, both = await two_of_one(desk)
+    await desk.hear(named(both))
+    assert await do_effects(desk.workspace, "automation.welcome", handlers=Actors(settings).handlers()) == 2
+    assert len(await said(desk, (await desk.only())["id"])) == 1
+
+
+async def test_who_wrote_before_two_merges_is_no_stranger_on_another_number(desk: Desk, settings: Settings) -> None:
+    chain = [(await desk.open("5511987650001"))["contact"]["id"]]
+    for phone in ("5511987650002", "5511987650003"):
+        made = await desk.client.post("/v1/contacts", json={"contact_phone": phone}, headers=desk.workspace.owner.headers)
+        chain.append(made.json()["data"]["id"])
+        path = f"/v1/contacts/{chain[-2]}/merge"
+        merged = await desk.client.post(path, json={"into": chain[-1]}, headers=desk.workspace.owner.headers)
+        assert merged.status_code == 200, merged.text
+    await configure(desk, WELCOME, enabled=True)
+    second = replace(desk, number=await connect_number(settings, desk.workspace))
+    elsewhere = (await second.open("5511987650003"))["id"]
+    assert ((await handling(desk, elsewhere))[0]["welcome"], await said(desk, elsewhere)) == ("not their first message", [])
 
 
 async def test_who_is_blocked_is_answered_by_nobody(desk: Desk) -> None:
@@ -188,13 +225,7 @@ async def test_a_word_against_announcements_counts_after_one_and_is_confirmed_on
     number = (await desk.open())["id"]
     await desk.hear(webhooks.text(desk.chat(), stamp(), "SAIR"))
     assert await desk.workspace.rows(OPTED) == [{"is_out": False, "opt_out_reason": None}]
-
-    async def announce(uow: UnitOfWork) -> None:
-        async with uow.edit(Conversation, number) as editor:
-            await write(uow, editor, Content("text", "Promoção!"), Author("broadcast"))
-
-    async with working(desk.workspace.kernel, desk.workspace.tenant) as uow:
-        await perform(uow, partial(announce, uow))
+    await announce(desk, number)
     for body in ("quero sair", " Saír ", "STOP", "voltar", "voltar"):
         await desk.hear(webhooks.text(desk.chat(), stamp(), body))
     told = [one["opt_out"] for one in await handling(desk, number)][2:]
@@ -203,6 +234,20 @@ async def test_a_word_against_announcements_counts_after_one_and_is_confirmed_on
     assert await desk.workspace.rows(OPTED) == [{"is_out": False, "opt_out_reason": None}]
     events = await desk.events(number)
     assert (events.count("contact.opted_out"), events.count("contact.opted_in")) == (1, 1)
+
+
+async def test_a_word_of_ones_own_outlives_a_merge_with_somebody_who_had_said_it_before(desk: Desk) -> None:
+    shown, headers = await desk.open(), desk.workspace.owner.headers
+    call = partial(desk.client.post, headers=headers)
+    other = (await call("/v1/contacts", json={"contact_phone": "5511987650002"})).json()["data"]["id"]
+    assert (await call(f"/v1/contacts/{other}/opt-out", json={"reason": "asked"})).status_code < 300
+    assert (await call(f"/v1/contacts/{other}/merge", json={"into": shown["contact"]["id"]})).status_code == 200
+    await announce(desk, shown["id"])
+    await desk.hear(webhooks.text(desk.chat(), stamp(), "STOP"))
+    assert (await handling(desk, shown["id"]))[-1]["opt_out"] == "opted out already"
+    assert (await call(f"/v1/contacts/{other}/unmerge")).status_code == 200
+    told = [{"is_out": True, "opt_out_reason": reason} for reason in ("asked", "keyword")]
+    assert sorted(await desk.workspace.rows(OPTED), key=str) == sorted(told, key=str)
 
 
 async def test_what_the_reconciler_brings_late_is_kept_and_not_answered(desk: Desk, settings: Settings) -> None:

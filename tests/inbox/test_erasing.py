@@ -305,7 +305,7 @@ async def test_the_receipt_is_what_the_log_says(desk: Desk) -> None:
     receipt = answer.json()["data"]
     lines = f"{contact}|{receipt['erased_at']}|{receipt['pseudonym']}\n{number}|{last['version']}|{link['hash'].hex()}"
     assert receipt["hash"] == sha256(lines.encode()).hexdigest()
-    *_, erased, entry = await desk.log()
+    *_, erased, _kept, entry = await desk.log()
     assert (erased.event.TOPIC, erased.number, erased.at.isoformat()) == ("conversation.erased", number, iso(receipt["erased_at"]))
     assert (entry.event.action, entry.event.subject_id, entry.actor.id) == ("contact.erased", contact, desk.workspace.owner.id)
     assert entry.event.after == {"conversations": [number], "hash": receipt["hash"]}

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from plixa.contacts.commands.opt_out import KEYWORD, opt_in, opt_out
+from plixa.contacts.commands.opt_out import KEYWORD, opt_in, opt_out, renew_opt_out
 from plixa.contacts.domain.people import wish_of
 from plixa.inbox.commands.arrivals import Arrival
 from plixa.inbox.commands.messages import say
@@ -30,6 +30,7 @@ async def heed_keyword(arrival: Arrival) -> str | None:
     if not await is_broadcast_to(uow, contact, uow.now - REMEMBERED):
         return None
     if not await opt_out(uow, contact, KEYWORD):
+        await renew_opt_out(uow, contact, KEYWORD)
         return "opted out already"
     editor.record(OptedOut(message.message_id, contact))
     await say(uow, editor, (await find_settings(uow)).text("opted_out"))

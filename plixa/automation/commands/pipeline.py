@@ -25,7 +25,7 @@ from plixa.workspace.domain import closed_since, state_at
 LATE: Final = timedelta(minutes=10)
 
 Step = Callable[[Arrival, Settings], Awaitable[tuple[str, bool]]]
-"""Answers why it acted or did not, and whether the next step has its turn."""
+"""Answers why it acted or did not, and whether others may still answer the customer."""
 ENDS, GOES_ON = False, True
 
 
@@ -124,8 +124,10 @@ class Pipeline(Struct, frozen=True):
         if (await find_settings(arrival.uow)).is_silent:
             arrival.note("silent", "the workspace is suspended, or about to be deleted")
             return
+        ended = False
         for name, step in steps:
+            if ended and step is not assign:
+                continue
             reason, goes_on = await step(arrival, self.settings)
             arrival.note(name, reason)
-            if not goes_on:
-                return
+            ended |= not goes_on

@@ -17,6 +17,8 @@ OUT: Final = """UPDATE contact SET opted_out_at = $3, opt_out_reason = $4
 WHERE tenant_id = $1 AND id = $2 AND opted_out_at IS NULL AND erased_at IS NULL"""
 IN: Final = """UPDATE contact SET opted_out_at = NULL, opt_out_reason = NULL
 WHERE tenant_id = $1 AND id = $2 AND opted_out_at IS NOT NULL"""
+RENEW: Final = """UPDATE contact SET opted_out_at = $3, opt_out_reason = $4 WHERE tenant_id = $1 AND id = $2 AND opted_out_at IS NOT NULL
+AND EXISTS (SELECT FROM contact_merge WHERE tenant_id = $1 AND kept_id = $2 AND undone_at IS NULL)"""
 KEEP: Final = """INSERT INTO opt_out_kept (tenant_id, pseudonym, opted_out_at, reason)
 SELECT $1, p.pseudonym, o.opted_out_at, o.opt_out_reason FROM unnest($3::text[]) AS p(pseudonym) CROSS JOIN (
     SELECT opted_out_at, opt_out_reason FROM contact
@@ -41,6 +43,11 @@ class OptOut(Struct, frozen=True):
 async def opt_out(uow: UnitOfWork, contact: int, reason: str) -> bool:
     """No more broadcasts from now on; answers whether that is new. The caller leaves the proof: an event, or an entry."""
     return await uow.execute(OUT, contact, uow.now, reason) == "UPDATE 1"
+
+
+async def renew_opt_out(uow: UnitOfWork, contact: int, reason: str) -> None:
+    """Who wants no broadcasts because of somebody merged into them says so too: it stays when the two are parted."""
+    await uow.execute(RENEW, contact, uow.now, reason)
 
 
 async def opt_in(uow: UnitOfWork, contact: int) -> bool:

@@ -11,6 +11,7 @@ from plixa.contacts.queries.labels import hold_label
 from plixa.identity.commands.account import call_waiting
 from plixa.identity.queries.members import find_member_name, may_delete_conversations
 from plixa.inbox.commands.editing import edit_visible
+from plixa.inbox.commands.keeping import keep_activity
 from plixa.inbox.commands.surveys import ask_survey, keep_scores
 from plixa.inbox.commands.targets import find_missed, set_targets
 from plixa.inbox.domain.conversation import Conversation
@@ -131,6 +132,8 @@ async def delete_conversation(uow: UnitOfWork, number: int) -> bool:
                 uow.erase(other.stream)
         editor.record(Deleted())
         uow.erase(editor.stream)
+        for each in (number, *editor.state.absorbed):
+            await keep_activity(uow, each)
         if blobs:
             uow.enqueue(Effect("inbox.delete_media", str(number), {"blobs": blobs}))
     return True

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from plixa.contacts.commands.identities import forget_contact, lock_identity
 from plixa.contacts.queries.identities import Identity
+from plixa.inbox.commands.keeping import keep_activity
 from plixa.inbox.commands.surveys import keep_scores
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Erased, Opened
@@ -97,6 +98,7 @@ async def end_conversations(uow: UnitOfWork, contact: int, editors: list[Editor[
         async with uow.edit(Conversation, number) as editor:
             editor.record(Erased())
             uow.erase(editor.stream)
+        await keep_activity(uow, number)
     if blobs:
         uow.enqueue(Effect("inbox.delete_media", f"contact/{contact}", {"blobs": blobs}))
 

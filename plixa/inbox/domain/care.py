@@ -109,6 +109,30 @@ class SurveyEnded(Event, frozen=True):
     reason: str
 
 
+class ActivityKept(Event, frozen=True):
+    """What happened in a conversation within one quarter of an hour, in numbers: it is deleted or erased, and reports still count it.
+
+    Kept in a stream of its own. ``sent``: by members, bots and the owner's own phone.
+    """
+
+    TOPIC: ClassVar[str] = "activity.kept"
+    conversation_id: int
+    quarter: int
+    opened: int
+    reopened: int
+    closed: int
+    received: int
+    sent: int
+
+
+class AnswersKept(Event, frozen=True):
+    """The first human answers of a conversation's episodes, kept likewise: the quarter of each, and the seconds it took."""
+
+    TOPIC: ClassVar[str] = "answers.kept"
+    conversation_id: int
+    answers: list[tuple[int, int]]
+
+
 class SurveyKept(Event, frozen=True):
     """What a survey came to, kept in a stream of its own because its conversation is deleted or erased: reports still count it."""
 

@@ -17,6 +17,8 @@ from plixa.kernel.uow import Kernel
 WRITTEN = (happened.Received, happened.Echoed, happened.Queued, happened.NoteAdded)
 MOVED = (happened.Accepted, happened.Acknowledged, happened.Failed, happened.InDoubt, happened.Stalled)
 ALTERED = (happened.Edited, happened.Revoked, happened.Reacted, happened.MediaStored, happened.MediaMissing)
+KEPT = (care.SurveyKept, care.ActivityKept, care.AnswersKept)
+"""What outlives a conversation is news to nobody."""
 GONE = (happened.Deleted, happened.Erased, happened.Merged)
 LISTS = {
     "label": "labels",
@@ -44,7 +46,7 @@ async def render(kernel: Kernel, principal: Principal, facts: list[Recorded]) ->
 
 def concerns_inbox(event: Event) -> bool:
     """Is it an event of a conversation?"""
-    return type(event).__module__ in (happened.__name__, care.__name__) and not isinstance(event, care.SurveyKept)
+    return type(event).__module__ in (happened.__name__, care.__name__) and not isinstance(event, KEPT)
 
 
 def changes(fact: Recorded, member: int, conversations: dict[int, ConversationView], messages: dict[int, MessageView]) -> list[Change]:
