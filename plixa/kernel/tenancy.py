@@ -6,6 +6,7 @@ for itself alone: ``scoped`` puts the setting in front, laterally joined, so tha
 
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 SCOPE = "(SELECT set_config('plixa.tenant', ($1::bigint)::text, true)::bigint AS tenant OFFSET 0) AS scope"
 """Names the tenant for the statement it stands in."""
@@ -20,6 +21,12 @@ def scoped(query: str) -> str:
     if "scope.tenant" not in query:
         raise ValueError(f"This query does not say whose rows it wants: {query}")
     return f"SELECT answer.* FROM {SCOPE} CROSS JOIN LATERAL ({query} OFFSET 0) AS answer"  # noqa: S608
+
+
+def bind(arguments: list[Any], value: Any) -> str:
+    """The placeholder of one more argument; ``$1`` is the tenant."""
+    arguments.append(value)
+    return f"${len(arguments) + 1}"
 
 
 def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:

@@ -17,6 +17,7 @@ from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import Actor
 from plixa.kernel.paging import Paging
 from plixa.kernel.search import beginnings, tsquery
+from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 
 COLUMNS: Final = """c.id, c.phone, c.name, c.notes, c.created_at, c.opted_out_at, c.opt_out_reason, c.blocked_at,
@@ -153,12 +154,6 @@ def conditions_of(uow: UnitOfWork, filters: PeopleFilters, arguments: list[Any])
         "c.blocked_at IS NOT NULL": filters.blocked,
     }
     return conditions + [condition if wish else f"NOT ({condition})" for condition, wish in wishes.items() if wish is not None]
-
-
-def bind(arguments: list[Any], value: Any) -> str:
-    """The placeholder of one more argument; ``$1`` is the tenant."""
-    arguments.append(value)
-    return f"${len(arguments) + 1}"
 
 
 def only_of(uow: UnitOfWork) -> int | None:

@@ -19,6 +19,7 @@ from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import stream_id
 from plixa.kernel.paging import Paging
 from plixa.kernel.search import beginnings, has_number, patterns, tsquery
+from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 from projections.inbox import InboxRow, inbox
 
@@ -198,12 +199,6 @@ async def look_through(
 def page_where(where: str, source: str = "inbox_conversation") -> str:
     """The statement of a page; ``$2`` is its length."""
     return f"SELECT {COLUMNS}, {LABELS} FROM {source} c WHERE {where} {NEWEST_FIRST} $2::int"  # noqa: S608
-
-
-def bind(arguments: list[Any], value: Any) -> str:
-    """The placeholder of one more argument; ``$1`` is the tenant."""
-    arguments.append(value)
-    return f"${len(arguments) + 1}"
 
 
 def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str]:

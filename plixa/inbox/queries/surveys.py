@@ -8,11 +8,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from plixa.inbox.queries.care import Csat, may_see_scores, read_settings
-from plixa.inbox.queries.conversations import ContactView, MemberView, bind, visible
+from plixa.inbox.queries.conversations import ContactView, MemberView, visible
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import Forbidden
 from plixa.kernel.paging import Paging
+from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 from projections.surveys import SurveyRow, surveys
 
