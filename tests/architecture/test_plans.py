@@ -12,9 +12,9 @@ from msgspec import Struct
 from plixa.kernel.settings import Settings
 from tests.authorization.asking import ask, question
 from tests.authorization.conftest import setting
+from tests.authorization.making import thing
 from tests.authorization.stage import Stage
 from tests.authorization.table import ROUTES, TABLE, Route
-from tests.authorization.things import thing
 from tests.support.busy import COMMON, OWN, RARE, STAFF, SUBJECT, busy_workspace
 from tests.support.crowds import BASE, sizes
 from tests.support.operations import variants

@@ -7,8 +7,8 @@ import pytest
 from httpx import Response
 
 from tests.authorization.asking import ask, question
+from tests.authorization.making import thing
 from tests.authorization.stage import Scene
-from tests.authorization.things import thing
 from tests.authorization.twins import ELSE_NOBODYS, Ask, offered_by, places, twin
 
 ARABIC = {ord("0") + digit: 0x660 + digit for digit in range(10)}

@@ -6,9 +6,9 @@ from httpx import Response
 from plixa.inbox.queries.realtime import render
 from plixa.kernel.log import read_log
 from tests.authorization.asking import Position, ask, question
+from tests.authorization.making import thing
 from tests.authorization.stage import Scene, Stage, set_stage
 from tests.authorization.table import ROUTES, Route
-from tests.authorization.things import thing
 from tests.support.trail import follow_log
 
 DENIED = "security.permission_denied"

@@ -2,10 +2,9 @@
 
 import io
 import secrets
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pyotp
 from PIL import Image
@@ -24,19 +23,17 @@ from plixa.inbox.commands.labels import label_conversation
 from plixa.inbox.commands.messages import Upload, send_media
 from plixa.inbox.commands.people import MergeContact, block_contact, merge_contact
 from plixa.inbox.commands.saved_replies import SavedReply, create_saved_reply
-from plixa.kernel.uow import UnitOfWork, perform, working
 from plixa.workspace.commands.sectors import CreateSector, create_sector
 from plixa.workspace.commands.settings import set_logo
 from plixa.workspace.commands.team import Invite, invite
+from tests.authorization import appointments, letters, tickets
+from tests.authorization.making import MAKERS, Maker, doing, fixed, of_stage, thing
 from tests.authorization.stage import SCHEDULE, SUSPEND, Stage, hire
 from tests.identity.tokens import new_token
 from tests.inbox.desk import LABEL, stamp
 from tests.support.numbers import Number, connect_number
 from tests.support.world import PASSWORD, add_agent
 from tests.whatsapp import webhooks
-
-T = TypeVar("T")
-Maker = Callable[[Stage], Awaitable[Any]]
 
 NEWEST = "SELECT id FROM inbox_conversation WHERE tenant_id = $1 ORDER BY id DESC LIMIT 1"
 CONTACT = "SELECT contact_id FROM inbox_conversation WHERE tenant_id = $1 AND id = $2"
@@ -54,22 +51,6 @@ PICTURE = io.BytesIO()
 Image.new("RGB", (8, 8), "#aa3300").save(PICTURE, "PNG")
 FILES = {"png": PICTURE.getvalue(), "csv": CSV}
 WEEK = [{"weekday": day, "open": "09:00", "close": "17:00", "enabled": 1 <= day <= 5} for day in range(7)]
-
-
-async def thing(stage: Stage, name: str) -> Any:
-    """What a name stands for in this workspace; made once, but what has to be new each time."""
-    if name in stage.made:
-        return stage.made[name]
-    made = await THINGS[name](stage)
-    if not name.startswith("new_"):
-        stage.made[name] = made
-    return made
-
-
-async def doing(stage: Stage, act: Callable[[UnitOfWork], Awaitable[T]]) -> T:
-    """Something the owner does."""
-    async with working(stage.kernel, stage.tenant, stage.workspace.owner.actor) as uow:
-        return await perform(uow, lambda: act(uow))
 
 
 async def new_email(_stage: Stage) -> str:
@@ -322,24 +303,6 @@ async def deletion_scheduled(stage: Stage) -> None:
     await stage.change(SCHEDULE)
 
 
-def fixed(known: Any) -> Maker:
-    """Something that is the same everywhere."""
-
-    async def make(_stage: Stage) -> Any:
-        return known
-
-    return make
-
-
-def of_stage(tell: Callable[[Stage], Any]) -> Maker:
-    """Something that every stage has."""
-
-    async def make(stage: Stage) -> Any:
-        return tell(stage)
-
-    return make
-
-
 THINGS: dict[str, Maker] = {
     "password": fixed(PASSWORD),
     "new_password": fixed(PASSPHRASE),
@@ -376,5 +339,10 @@ THINGS: dict[str, Maker] = {
             *(two_factor, totp, endpoint, subscribed, staff_email, suspended, deletion_scheduled),
         )
     },
+    **appointments.THINGS,
+    **tickets.THINGS,
+    **letters.THINGS,
 }
 """By name: what ``$name`` and ``{name}`` stand for in the table, and what may be ``given``."""
+
+MAKERS.update(THINGS)

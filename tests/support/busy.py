@@ -7,9 +7,9 @@ from plixa.kernel.audit import PLATFORM
 from plixa.kernel.uow import Kernel
 from plixa.notifications.queries.mailbox import KeptLetter, place_of_content
 from tests.authorization.asking import ask, question
+from tests.authorization.making import thing
 from tests.authorization.stage import RESTRICT, Scene, Stage
 from tests.authorization.table import ROUTES
-from tests.authorization.things import thing
 from tests.authorization.twins import twin
 from tests.support.crowds import BASE, SIZE, Crowd
 
