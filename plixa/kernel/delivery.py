@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -42,6 +43,8 @@ WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND state = 'running' RETURNI
 DONE = (
     "UPDATE outbox SET state = 'done', done_at = now(), lease_until = NULL, error = NULL WHERE tenant_id = $1 AND id = $2 AND attempts = $3"
 )
+RESUMED = """UPDATE outbox SET state = 'waiting', attempts = 0, due_at = $4, lease_until = NULL, queued_until = NULL, error = NULL
+WHERE tenant_id = $1 AND id = $2 AND attempts = $3"""
 AGAIN = """UPDATE outbox SET state = CASE WHEN attempts >= $5 THEN 'parked' ELSE $7 END, lease_until = NULL, queued_until = NULL,
 due_at = now() + make_interval(secs => $4), error = $6 WHERE tenant_id = $1 AND id = $2 AND attempts = $3 AND state = 'running'"""
 DUE = """UPDATE outbox SET queued_until = now() + interval '10 seconds' WHERE (tenant_id, id) IN (
@@ -87,6 +90,10 @@ class Delivery(Struct, frozen=True):
     async def done(self, uow: UnitOfWork) -> None:
         """Mark the row done in the transaction that records the result."""
         await uow.execute(DONE, self.id, self.attempt)
+
+    async def resume(self, uow: UnitOfWork, at: datetime) -> None:
+        """Have it done once more at ``at``, as if it were new: what recurs, or waits for others, is no failure of ours."""
+        await uow.execute(RESUMED, self.id, self.attempt, at)
 
 
 Handler = Callable[[Delivery], Awaitable[None]]

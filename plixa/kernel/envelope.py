@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from typing import Any, Final, Generic, TypeVar
 
 import asyncpg
@@ -88,6 +89,7 @@ class BadRequest(PlixaError):
     default = "The request is not valid."
 
 
+_ABSENT: Final = re.compile(r"Missing required \w+ parameter '([^']+)'")
 _BY_STATUS: Final[dict[int, type[PlixaError]]] = {
     400: BadRequest,
     401: Unauthenticated,
@@ -185,6 +187,8 @@ def _names_body(messages: Any) -> bool:
 def _from_litestar(exc: HTTPException) -> PlixaError:
     if isinstance(exc.__cause__, SerializationException):
         return MalformedBody()
+    if absent := _ABSENT.match(exc.detail):
+        return Invalid.field(absent[1], "This field is required.")
     error = _BY_STATUS.get(exc.status_code, PlixaError)()
     if 400 <= exc.status_code < 500 and error.status == 500:
         return BadRequest()

@@ -8,7 +8,7 @@ WHERE state IN ('waiting', 'running') AND due_at <= now() GROUP BY kind"""
 PARKED = "SELECT kind, count(*) AS rows FROM outbox WHERE state = 'parked' GROUP BY kind"
 SILENCE = """SELECT id, extract(epoch FROM now() - coalesce(last_webhook_at, connected_at))::float8 AS age FROM phone_instance
 WHERE status = 'connected' AND removed_at IS NULL"""
-QUEUES = ("send", "effects", "mail")
+QUEUES = ("send", "effects", "mail", "bulk")
 
 
 async def measure(machinery: Machinery) -> None:

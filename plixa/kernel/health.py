@@ -26,6 +26,18 @@ DURABILITY = {
 ALLOWED_SKEW = 2.0
 """Seconds between our clock and the database's."""
 SCARCE_BYTES = 1 << 30
+SLOW_SECONDS = 60.0
+"""Whatever waits for a worker waits for less."""
+BEHIND = """SELECT p.name, sum(h.position - coalesce(c.position, 0))::bigint AS events,
+    extract(epoch FROM now() - min(e.recorded_at))::float8 AS age
+FROM unnest($1::text[]) AS p(name) CROSS JOIN log_head h
+LEFT JOIN checkpoint c ON c.tenant_id = h.tenant_id AND c.projection = p.name
+LEFT JOIN event e ON e.tenant_id = h.tenant_id AND e.position = coalesce(c.position, 0) + 1
+WHERE h.position > coalesce(c.position, 0) GROUP BY p.name ORDER BY age DESC"""
+OVERDUE = """SELECT count(*) AS rows, extract(epoch FROM now() - min(due_at))::float8 AS age FROM outbox
+WHERE state IN ('waiting', 'running') AND due_at <= now()"""
+PARKED = "SELECT kind, count(*) AS rows FROM outbox WHERE state = 'parked' GROUP BY kind ORDER BY kind"
+WORKER = "Start a worker (plixa up starts one); where one runs, its log says what holds it up."
 
 
 class Check(Struct, frozen=True):
@@ -80,6 +92,21 @@ async def migration_check(connection: "asyncpg.Connection[Any]") -> Check:
     known = await connection.fetchval("SELECT to_regclass('schema_version')")
     current = await connection.fetchval("SELECT version_num FROM schema_version") if known else None
     return Check("migrations", str(current or "none"), None if current == head() else f"Run plixa migrate, up to {head()}.")
+
+
+async def work_checks(connection: "asyncpg.Connection[Any]", followers: Sequence[str]) -> list[Check]:
+    """What workers have still to do, or gave up: read models that follow the log, by name, and effects. For the system role."""
+    behind = await connection.fetch(BEHIND, followers)
+    slow = [f"{row['name']} {row['events']} events, {row['age']:.0f} s" for row in behind if row["age"] > SLOW_SECONDS]
+    due = await connection.fetchrow(OVERDUE)
+    late = due is not None and (due["age"] or 0) > SLOW_SECONDS
+    parked = [f"{row['rows']} {row['kind']}" for row in await connection.fetch(PARKED)]
+    mend = "Read error in the table outbox, remove the cause, and set state = 'waiting', attempts = 0 where it should be tried again."
+    return [
+        Check("read models", f"behind: {'; '.join(slow)}" if slow else "up to date", WORKER if slow else None),
+        Check("effects due", f"{due['rows']}, the oldest for {due['age']:.0f} s" if due and late else "in time", WORKER if late else None),
+        Check("effects given up", ", ".join(parked) or "none", mend if parked else None),
+    ]
 
 
 async def redis_checks(url: str) -> list[Check]:

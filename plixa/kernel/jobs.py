@@ -23,8 +23,9 @@ from plixa.kernel.witness import bear_witness
 
 log = logging.getLogger(__name__)
 
-QUEUES = {"inbox.send": "send", "mail.send": "mail", "push.send": "mail"}
-"""Messages to customers wait for nothing else, mails and notifications share a queue; every other effect is in ``effects``."""
+QUEUES = {"inbox.send": "send", "mail.send": "mail", "push.send": "mail", "campaign.mail": "bulk"}
+"""Messages to customers wait for nothing else, mails and notifications share a queue; what goes to many keeps nobody waiting in ``bulk``;
+every other effect is in ``effects``."""
 BATCH = 200
 POLL_SECONDS = 1.0
 PACE_SECONDS = 30.0
@@ -39,6 +40,8 @@ PRUNING = {
     "DELETE FROM password_reset WHERE expires_at < now() - make_interval(days => $1)": "token_days",
     """UPDATE contact_import SET state = 'failed', file = NULL
     WHERE file IS NOT NULL AND created_at < now() - make_interval(days => $1)""": "token_days",
+    "DELETE FROM google_consent WHERE expires_at < now() - make_interval(days => $1)": "token_days",
+    "DELETE FROM ticket_viewer WHERE seen_at < now() - make_interval(days => $1)": "token_days",
     "DELETE FROM parked_update WHERE received_at < now() - make_interval(days => $1)": "webhook_days",
 }
 """What is no history, and the setting that says how long it is kept. Idempotency keys have a time of their own."""
@@ -50,7 +53,7 @@ def declare(broker: dramatiq.Broker, kernel: Kernel, handlers: dict[str, Handler
     async def deliver_row(tenant: int, number: int) -> None:
         await deliver(kernel, handlers, tenant, number)
 
-    for queue in ("send", "effects", "mail"):
+    for queue in ("send", "effects", "mail", "bulk"):
         broker.declare_queue(queue)
     make = dramatiq.actor(actor_name="outbox.deliver", broker=broker, queue_name="effects")
     return make(deliver_row)

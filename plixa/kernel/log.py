@@ -40,6 +40,10 @@ FROM log_head h LEFT JOIN LATERAL (
 STREAM = f"""SELECT {COLUMNS} FROM event LEFT JOIN stream_key USING (tenant_id, stream_id)
 WHERE tenant_id = scope.tenant AND stream_id = $2 AND (wrapped_key IS NOT NULL OR topic = ANY($3::text[]))
 ORDER BY version"""  # noqa: S608
+STREAMS = f"""SELECT {COLUMNS} FROM event LEFT JOIN stream_key USING (tenant_id, stream_id)
+WHERE tenant_id = scope.tenant AND stream_id = ANY($2::uuid[]) AND recorded_at <= $4::timestamptz
+  AND (wrapped_key IS NOT NULL OR topic = ANY($3::text[]))
+ORDER BY position"""  # noqa: S608
 TAIL = f"""SELECT {COLUMNS} FROM event JOIN stream_key USING (tenant_id, stream_id)
 WHERE tenant_id = scope.tenant AND stream_id = $2 AND version < $3 ORDER BY version DESC LIMIT $4"""  # noqa: S608
 HEAD = "SELECT position FROM log_head WHERE tenant_id = scope.tenant"
@@ -81,6 +85,10 @@ class Log:
         rows = await self._connection.fetch(scoped(STREAM), self._tenant, stream, lasting_topics())
         facts = self._decode(rows)
         return list(facts if until is None else takewhile(lambda fact: fact.at <= until, facts))
+
+    async def streams(self, streams: list[UUID], until: datetime) -> list[Recorded]:
+        """The events of many streams up to and including an instant, as they happened."""
+        return list(self._decode(await self._connection.fetch(scoped(STREAMS), self._tenant, streams, lasting_topics(), until)))
 
     async def tail(self, stream: UUID, before: int, limit: int) -> list[Recorded]:
         """At most ``limit`` events of one stream below the version ``before``, newest first."""

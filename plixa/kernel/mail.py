@@ -37,6 +37,9 @@ VALUES: Final[Mapping[str, frozenset[str]]] = {
     "support_access": frozenset({"name", "workspace", "staff", "reason", "started_at"}),
     "waitlist_welcome": frozenset(),
     "new_sign_in": frozenset({"name", "failures", "signed_in_at", "address", "agent"}),
+    "ticket_answered": frozenset({"name", "ticket", "staff", "excerpt", "link"}),
+    "ticket_news": frozenset({"name", "workspace", "ticket", "author", "excerpt", "link"}),
+    "calendar_lost": frozenset({"name", "workspace"}),
     "digest": frozenset({"name", "workspace", "period", "opened", "reopened", "closed", "received", "sent", "answers", "answer_time"}),
 }
 """Every template, and the values it shows; those that end in ``_at`` are datetimes."""

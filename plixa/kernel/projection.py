@@ -73,12 +73,22 @@ class Rows(Generic[R]):
         changed = self.now[key] = projector(row, fact.event, fact)
         if row is None:
             self.before.setdefault(key, None)
-            if projection.table.group is not None:
-                self._members[getattr(changed, projection.table.group)].add(key)
+        if projection.table.group is not None and (row is None or kind in projection.renewing):
+            self._place(key, row, changed)
+
+    def lose(self, row: R) -> None:
+        """A row went with its group; one that is held already was told so."""
+        key = self.projection.table.key_of(row)
+        if key not in self.before:
+            self.before[key], self.now[key] = row, None
 
     def changed(self) -> list[R]:
         """Rows to save."""
-        return [row for key, row in self.now.items() if row is not None and row is not self.before[key]]
+        return [row for _, row in self.changes()]
+
+    def changes(self) -> list[tuple[R | None, R]]:
+        """Rows to save, each behind what the table has of it."""
+        return [(self.before[key], row) for key, row in self.now.items() if row is not None and row is not self.before[key]]
 
     def gone(self) -> list[int]:
         """Keys to delete."""
@@ -98,8 +108,16 @@ class Rows(Generic[R]):
             total.subtract(tally(before) if before is not None else ())
         return {key: total[key] for key in sorted(total) if total[key]}
 
+    def _place(self, key: int, before: R | None, now: R | None) -> None:
+        """A row is made, or made anew, maybe in another group."""
+        group = self.projection.table.group or ""
+        if before is not None:
+            self._members[getattr(before, group)].discard(key)
+        if now is not None:
+            self._members[getattr(now, group)].add(key)
+
     def _regroup(self, source: int, target: int | None) -> None:
-        """Only regrouping moves rows between groups; a projector leaves a row where it is."""
+        """Move or drop every row of a group that is held."""
         self.group_changes.append((source, target))
         group = self.projection.table.group or ""
         members = self._members.pop(source, set())
@@ -154,6 +172,10 @@ class Projection(Generic[R]):
     def regroups(self, event: type[Event], to: Callable[[Any], int | None]) -> None:
         """On ``event`` every row of the stream's group moves to the group ``to`` answers, or goes where that is None."""
         self.regroupings[event] = to
+
+    def concerns(self, kinds: set[type[Event]]) -> bool:
+        """Does any of these events change a row?"""
+        return not (self.projectors.keys().isdisjoint(kinds) and self.regroupings.keys().isdisjoint(kinds))
 
     @property
     def topics(self) -> list[str]:

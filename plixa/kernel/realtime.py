@@ -7,12 +7,13 @@ the present head, and is told where that is. No database connection is held whil
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from litestar.response import Stream
 from msgspec import Struct
 
+from plixa.kernel.auth import Principal
 from plixa.kernel.envelope import refusal
 from plixa.kernel.errors import Unavailable
 from plixa.kernel.event_store import Recorded
@@ -55,6 +56,22 @@ Alive = Callable[[], Awaitable[bool]]
 """May the stream go on? False once the token is revoked or the workspace suspended."""
 
 
+Beside = Callable[[int], Awaitable[list[Change]]]
+"""What is shown besides the log, told the position that was read up to; asked whenever there may be news."""
+Renderer = Callable[[Kernel, Principal, list[Recorded]], Awaitable[list[Change]]]
+"""What one module shows one member of a batch."""
+
+
+def seen_by(principal: Principal, kernel: Kernel, renderers: Sequence[Renderer]) -> Render:
+    """What all modules show a member, in the order of the log."""
+
+    async def render(facts: list[Recorded]) -> list[Change]:
+        changes = [change for renderer in renderers for change in await renderer(kernel, principal, facts)]
+        return sorted(changes, key=lambda change: change.position)
+
+    return render
+
+
 class Feed:
     """The streams of one process."""
 
@@ -66,12 +83,14 @@ class Feed:
         """End every stream within ``pace.check``: the process is about to stop, and its server waits for open requests."""
         self.closed = True
 
-    async def follow(self, tenant: int, after: str | None, render: Render, alive: Alive) -> AsyncGenerator[bytes, None]:
+    async def follow(
+        self, tenant: int, after: str | None, render: Render, alive: Alive, beside: Beside | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """The stream behind ``after``, a ``Last-Event-ID``, until ``alive`` answers False or the reader leaves.
 
         While the database is away it falls silent and goes on when it is back.
         """
-        follower = Follower(self, tenant, render, alive)
+        follower = Follower(self, tenant, render, alive, beside)
         while not follower.ended:
             try:
                 async with aclosing(follower.chunks(after)) as chunks:
@@ -87,8 +106,8 @@ class Feed:
 class Follower:
     """One stream: how far the log was read, what the client knows of it, and when was what last done."""
 
-    def __init__(self, feed: Feed, tenant: int, render: Render, alive: Alive) -> None:
-        self._feed, self._tenant, self._render, self._alive = feed, tenant, render, alive
+    def __init__(self, feed: Feed, tenant: int, render: Render, alive: Alive, beside: Beside | None = None) -> None:
+        self._feed, self._tenant, self._render, self._alive, self._beside = feed, tenant, render, alive, beside
         self._position: int | None = None
         self._told = -1
         self._spoke = self._checked = float("-inf")
@@ -136,6 +155,8 @@ class Follower:
         async with reading(self._feed.kernel, self._tenant) as tenant_log:
             batch: Batch = await tenant_log.read(self._position or 0, BATCH)
         changes = await self._render(batch.facts) if batch.facts else []
+        if self._beside is not None:
+            changes = [*changes, *await self._beside(batch.through)]
         self._position = batch.through
         if changes:
             self._told, self._spoke = changes[-1].position, time.monotonic()

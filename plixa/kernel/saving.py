@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from plixa.kernel.editor import Circumstances, Editor
 from plixa.kernel.event_store import SNAPSHOT_EVERY, Recorded, Written, canonical
 from plixa.kernel.metrics import EVENTS_APPENDED
-from plixa.kernel.projection import Rows
+from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.tenancy import SCOPE, scoped
 
 Piece = tuple[str, tuple[Any, ...]]
@@ -41,14 +41,26 @@ def row_pieces(tenant: int, staged: Iterable[Rows[Any]]) -> list[Piece]:
     pieces: list[Piece] = []
     for rows in staged:
         table = rows.projection.table
-        changed, gone, counts = rows.changed(), rows.gone(), rows.counts()
-        if changed:
-            pieces.append(table.saving(tenant, changed))
+        changes, gone, counts = rows.changes(), rows.gone(), rows.counts()
+        if changes:
+            pieces += saving(tenant, rows.projection, changes)
         if gone:
             pieces.append((table.delete(), (tenant, gone)))
         if counts:
             pieces.append((COUNTERS, (tenant, table.name, list(counts), list(counts.values()))))
     return pieces
+
+
+def saving(tenant: int, projection: Projection[Any], changes: list[tuple[Any, Any]]) -> list[Piece]:
+    """Changed rows. Of one that is there only what is different is written: what a statement names costs, whether or not it changes."""
+    table = projection.table
+    if len(changes) > 1:
+        return [table.saving(tenant, [row for _, row in changes])]
+    ((before, row),) = changes
+    if before is not None:
+        piece = table.changing(tenant, before, row)
+        return [piece] if piece is not None else []
+    return [table.saving(tenant, [row]) if projection.renewing else (table.add_one, (tenant, *table.record(row)))]
 
 
 async def load_rows(
@@ -71,14 +83,24 @@ async def save_group_changes(connection: "asyncpg.Connection[Any]", tenant: int,
     table = rows.projection.table
     for source, target in rows.group_changes:
         if target is None:
-            await connection.execute(table.drop_group(), tenant, source)
+            await drop_group(connection, tenant, rows, source)
         else:
             await connection.execute(table.move_group(), tenant, source, target)
     rows.group_changes.clear()
 
 
+async def drop_group(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any], group: int) -> None:
+    """Delete a group from the table; where rows are counted, those that are not held come back to be counted off."""
+    table = rows.projection.table
+    if rows.projection.counts is None:
+        await connection.execute(table.drop_group(), tenant, group)
+        return
+    for found in await connection.fetch(f"{table.drop_group()} RETURNING {', '.join(table.names)}", tenant, group):
+        rows.lose(table.restore(found))
+
+
 def snapshot_pieces(tenant: int, editors: Iterable[Editor[Any]], erased: Collection[UUID]) -> list[Piece]:
-    """A snapshot of every stream that has grown past another hundred events."""
+    """A snapshot of every stream that has grown past another ``SNAPSHOT_EVERY`` events."""
     pieces: list[Piece] = []
     for editor in editors:
         started = editor.version - len(editor.facts)
@@ -220,4 +242,4 @@ def lost_race(error: asyncpg.PostgresError) -> bool:
     """Did somebody else write the same stream or row at the same moment?"""
     if isinstance(error, asyncpg.UniqueViolationError):
         return error.constraint_name in {"event_pkey", "stream_key_pkey", "snapshot_pkey", "contact_alias_pkey", "tenant_slug_key"}
-    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError)
+    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError | asyncpg.ExclusionViolationError)

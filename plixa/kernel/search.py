@@ -26,13 +26,13 @@ def unmarked(decomposed: str) -> str:
     return plain if plain.isascii() else "".join([letter for letter in plain if not unicodedata.combining(letter)])
 
 
-def lexemes(tenant: int, *texts: str | None, phones: Iterable[str] = ()) -> str:
-    """The distinct words of ``texts``, and every ending of ``phones`` of four digits and more, ready to be indexed."""
+def lexemes(tenant: int, *texts: str | None, phones: Iterable[str] = (), most: int = MOST) -> str:
+    """The first ``most`` distinct words of ``texts``, and every ending of ``phones`` of four digits and more, ready to be indexed."""
     if not any(texts) and not phones:
         return ""
     words = dict.fromkeys(word for text in texts if text for word in folded(text))
     endings = dict.fromkeys(phone[start:] for phone in phones for start in range(len(phone) - 3))
-    return " ".join(f"{tenant}/{word}" for word in [*list(words)[:MOST], *endings])
+    return " ".join(f"{tenant}/{word}" for word in [*list(words)[:most], *endings])
 
 
 def beginnings(tenant: int, text: str) -> list[str]:

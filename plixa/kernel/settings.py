@@ -39,8 +39,14 @@ VARIABLES = {
     "PLIXA_MEDIA_URL": "media_url",
     "PLIXA_RESEND_API_KEY": "resend_api_key",
     "PLIXA_RESEND_API_BASE": "resend_api_base",
+    "PLIXA_RESEND_WEBHOOK_SECRET": "resend_webhook_secret",
     "PLIXA_SMTP_URL": "smtp_url",
     "PLIXA_MAIL_FROM": "mail_from",
+    "PLIXA_CAMPAIGN_FROM": "campaign_from",
+    "PLIXA_GOOGLE_CLIENT_ID": "google_client_id",
+    "PLIXA_GOOGLE_CLIENT_SECRET": "google_client_secret",
+    "PLIXA_GOOGLE_API_BASE": "google_api_base",
+    "PLIXA_GOOGLE_OAUTH_BASE": "google_oauth_base",
     "PLIXA_TRUSTED_PROXIES": "proxies",
 }
 """Every variable of the environment, and the field it sets."""
@@ -56,15 +62,18 @@ ADDRESSES = {
     "media_url": ("file", "s3"),
     "resend_api_base": ("http", "https"),
     "smtp_url": ("smtp", "smtps"),
+    "google_api_base": ("http", "https"),
+    "google_oauth_base": ("http", "https"),
 }
 """The schemes each address may have."""
 
-TOGETHER = (("evolution_url", "evolution_api_key"),)
+TOGETHER = (("evolution_url", "evolution_api_key"), ("google_client_id", "google_client_secret"))
 """Neither half is of use alone."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 """Names of this machine that nobody else can reach."""
 SENDER = re.compile(r"([^<>\x00-\x1f]*<[^<>@\s,]+@[^<>@\s,]+>|[^<>@\s,]+@[^<>@\s,]+)")
 """``Plixa <no-reply@example.com>`` or the address alone."""
+WEBHOOK_SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){5,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 class SettingsError(Exception):
@@ -138,8 +147,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     media_url: str
     resend_api_key: str | None = None
     resend_api_base: str = "https://api.resend.com"
+    resend_webhook_secret: str | None = None
+    """``whsec_`` and base64: what Resend signs with when it tells how mails fared."""
     smtp_url: str | None = None
     mail_from: str | None = None
+    campaign_from: str | None = None
+    """The sender of campaigns, where it is another."""
+    google_client_id: str | None = None
+    google_client_secret: str | None = None
+    google_api_base: str = "https://www.googleapis.com"
+    google_oauth_base: str = "https://oauth2.googleapis.com"
     proxies: str = ""
     """Networks, with commas between them, whose ``X-Forwarded-For`` is believed."""
     argon2: Passwords
@@ -316,8 +333,12 @@ def _check_mail(settings: Settings) -> None:
         raise SettingsError("PLIXA_SMTP_URL must name a server, such as smtp://user:password@mail.example.com:587.")
     if settings.mail_from is None and (settings.resend_api_key or settings.smtp_url):
         raise SettingsError("PLIXA_MAIL_FROM must be set to the sender of our mails, such as Plixa <no-reply@example.com>.")
-    if settings.mail_from is not None and SENDER.fullmatch(settings.mail_from) is None:
-        raise SettingsError("PLIXA_MAIL_FROM must be an address such as Plixa <no-reply@example.com>.")
+    for field in ("mail_from", "campaign_from"):
+        sender = getattr(settings, field)
+        if sender is not None and SENDER.fullmatch(sender) is None:
+            raise SettingsError(f"{_name(field)} must be an address such as Plixa <no-reply@example.com>.")
+    if settings.resend_webhook_secret is not None and WEBHOOK_SECRET.fullmatch(settings.resend_webhook_secret) is None:
+        raise SettingsError("PLIXA_RESEND_WEBHOOK_SECRET must be the signing secret that Resend shows: whsec_ and base64.")
 
 
 def _check_address(field: str, address: str | None, schemes: tuple[str, ...]) -> None:
@@ -339,5 +360,8 @@ def _check_address(field: str, address: str | None, schemes: tuple[str, ...]) ->
 def _check_production(settings: Settings) -> None:
     if not settings.public_url.startswith("https:"):
         raise SettingsError("PLIXA_PUBLIC_URL must start with https: in production.")
+    for field in ("google_api_base", "google_oauth_base"):
+        if not getattr(settings, field).startswith("https:"):
+            raise SettingsError(f"{_name(field)} must start with https: in production.")
     if settings.argon2.memory_kib * settings.argon2.time_cost < 19456 * 2:
         raise SettingsError(f"passwords.memory_kib in {FILE} is too cheap for production: use at least 19456 with time_cost 2.")

@@ -12,7 +12,7 @@ import asyncpg
 from plixa.kernel.bulk import save_all
 from plixa.kernel.event_store import Recorded
 from plixa.kernel.projection import Projection, Rows
-from plixa.kernel.saving import load_rows
+from plixa.kernel.saving import drop_group, load_rows
 
 BUILDING: Final = "__rebuild"
 REPLACED: Final = "__replaced"
@@ -144,7 +144,7 @@ class Shadow:
             self._indexed = True
         groups.discard(source)
         if target is None:
-            await self._connection.execute(self.table.drop_group(), self.tenant, source)
+            await drop_group(self._connection, self.tenant, self.rows, source)
         else:
             groups.add(target)
             await self._connection.execute(self.table.move_group(), self.tenant, source, target)

@@ -33,6 +33,10 @@ class Column(Struct, frozen=True):
         """How a parameter is cast into this column."""
         return "text::jsonb" if self.sql == "jsonb" else self.sql
 
+    def out(self, value: Any) -> Any:
+        """The value as a parameter."""
+        return value if self.sql != "jsonb" or value is None else encode(value).decode()
+
     def back(self, value: Any) -> Any:
         """The value as the row struct has it."""
         if self.sql != "jsonb" or value is None:
@@ -56,6 +60,7 @@ class Table(Generic[R]):
         self.name, self.row, self.key, self.group = name, row, key, group
         self.columns = [column(field, hint) for field, hint in get_type_hints(row).items() if field in row.__struct_fields__]
         self.names = [one.name for one in self.columns]
+        self._statements: dict[tuple[int, ...], str] = {}
         self._json = [(index, one) for index, one in enumerate(self.columns) if one.sql == "jsonb"]
 
     def named(self, name: str) -> "Table[R]":
@@ -70,10 +75,8 @@ class Table(Generic[R]):
     def record(self, row: R) -> list[Any]:
         """The row's values in column order, ready for the database."""
         values = list(msgspec.structs.astuple(row))
-        for index, _ in self._json:
-            value = values[index]
-            if value is not None:
-                values[index] = encode(value).decode()
+        for index, one in self._json:
+            values[index] = one.out(values[index])
         return values
 
     def restore(self, record: Iterable[Any]) -> R:
@@ -102,6 +105,31 @@ class Table(Generic[R]):
         """Save one row: the tenant, then its values in column order."""
         values = ", ".join(f"${index}::{one.wire}" for index, one in enumerate(self.columns, 2))
         return f"INSERT INTO {self.name} (tenant_id, {', '.join(self.names)}) VALUES ($1::bigint, {values}) {self._changes}"  # noqa: S608
+
+    @cached_property
+    def add_one(self) -> str:
+        """Add one row: the tenant, then its values in column order."""
+        return self.save_one.removesuffix(self._changes).rstrip()
+
+    def changing(self, tenant: int, before: R, after: R) -> tuple[str, tuple[Any, ...]] | None:
+        """The statement and arguments by which a row that is there becomes ``after``; None where nothing is different."""
+        pairs = enumerate(zip(msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True))
+        new = {index: now for index, (then, now) in pairs if then is not now and then != now}
+        if not new:
+            return None
+        statement = self._changing(tuple(new))
+        return statement, (tenant, self.key_of(after), *(self.columns[index].out(value) for index, value in new.items()))
+
+    def _changing(self, places: tuple[int, ...]) -> str:
+        """Change the columns at these places: the tenant, the key, then their values."""
+        known = self._statements.get(places)
+        if known is None:
+            changes = ", ".join(
+                f"{self.columns[place].name} = ${index}::{self.columns[place].wire}" for index, place in enumerate(places, 3)
+            )
+            known = f"UPDATE {self.name} SET {changes} WHERE tenant_id = $1::bigint AND {self.key} = $2::bigint"  # noqa: S608
+            self._statements[places] = known
+        return known
 
     def upsert(self) -> str:
         """Save many rows: the tenant, then one array a column (jsonb travels as text)."""

@@ -277,8 +277,10 @@ class UnitOfWork(Circumstances):
 
     async def _stage(self, facts: list[Recorded]) -> None:
         """Fold new events into the rows the answer shows."""
-        connection = await self.connection()
+        connection, kinds = await self.connection(), {type(fact.event) for fact in facts}
         for projection in self.kernel.inline if facts and self._staging else ():
+            if not projection.concerns(kinds):
+                continue
             rows = self._rows(projection)
             await load_rows(connection, self.tenant, rows, facts, alone=not self.begun)
             for fact in facts:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from redis.asyncio import Redis
 
 from plixa.kernel.embedded import EmbeddedError, EmbeddedServers, Endpoints
-from plixa.kernel.embedded.daemon import wait_until_gone
+from plixa.kernel.embedded.daemon import answers, socket_folder, wait_until_gone
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +70,24 @@ def valkey(home: Path) -> int:
     return int((home / "valkey/server.pid").read_text())
 
 
-def kill(pid: int, name: str) -> None:
+def kill_both(home: Path) -> None:
+    kill(home, postmaster(home), "postgres", ".s.PGSQL.5432")
+    kill(home, valkey(home), "valkey-server", "valkey.sock")
+
+
+def kill(home: Path, pid: int, name: str, socket: str) -> None:
     os.kill(pid, signal.SIGKILL)
     wait_until_gone(pid, name)
     deadline = time.monotonic() + 10
-    while lives(pid):  # its sockets are open until it is a zombie
+    while answers(socket_folder(home) / socket):  # also while a child that was just forked holds what it inherited
         assert time.monotonic() < deadline
 
 
 def lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def test_the_database_keeps_what_it_acknowledges(held: Endpoints) -> None:
@@ -137,11 +146,26 @@ async def test_killed_servers_come_back_with_their_data(servers: EmbeddedServers
     endpoints = servers.start(home)
     before = await remember(endpoints)
     assert servers.revive() == []
-    kill(postmaster(home), "postgres")
-    kill(valkey(home), "valkey-server")
+    kill_both(home)
     assert servers.revive() == ["Postgres", "Valkey"]
     assert await remember(endpoints) == before + 1
     assert await ask(endpoints, "SELECT 1") == 1
+
+
+def test_what_a_killed_server_leaves_behind_is_waited_for(servers: EmbeddedServers, home: Path) -> None:
+    servers.start(home)
+    server = postmaster(home)
+    child = psutil.Process(server).children()[0]
+    child.suspend()
+    kill(home, server, "postgres", ".s.PGSQL.5432")
+    with ThreadPoolExecutor(1) as pool:
+        reviving = pool.submit(servers.revive)
+        try:
+            with pytest.raises(TimeoutError):
+                reviving.result(timeout=5)
+        finally:
+            child.resume()
+        assert reviving.result() == ["Postgres"]
 
 
 def test_a_killed_user_leaves_servers_that_the_next_one_reuses_and_stops(home: Path) -> None:
@@ -160,8 +184,7 @@ def test_a_killed_user_leaves_servers_that_the_next_one_reuses_and_stops(home: P
 async def test_a_pid_file_left_by_a_power_cut_does_not_stop_the_start(servers: EmbeddedServers, home: Path) -> None:
     servers.start(home)
     lines = (home / "postgres/postmaster.pid").read_text().splitlines()
-    kill(postmaster(home), "postgres")
-    kill(valkey(home), "valkey-server")
+    kill_both(home)
     servers.revive()
     servers.stop()
     (home / "postgres/postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")

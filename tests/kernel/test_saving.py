@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.events import Opened, Renamed
 from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import Actor, stream_id
 from plixa.kernel.log import read_stream
@@ -26,6 +28,9 @@ CHANGE = "UPDATE counter SET value = $3 WHERE tenant_id = $1 AND projection = 't
 DROP = "DELETE FROM counter WHERE tenant_id = $1 AND projection = 'test' AND key = $2"
 KEPT = "SELECT key, value FROM counter WHERE tenant_id = $1 AND projection = 'test' ORDER BY key"
 EVENTS = "SELECT version, actor->>'name' AS name, request_id FROM event WHERE tenant_id = $1 AND stream_id = $2 ORDER BY version"
+
+ASIDE = "UPDATE inbox_conversation SET contact_name = 'Luiza', labels = '[7]' WHERE tenant_id = $1 AND id = $2"
+SHOWN = "SELECT custom_name, contact_name, labels::text FROM inbox_conversation WHERE tenant_id = $1 AND id = $2"
 
 
 def new_number() -> int:
@@ -163,6 +168,26 @@ async def test_a_crowd_of_writers_loses_nothing(lucia_studios: Workspace) -> Non
 
     await asyncio.gather(*(one() for _ in range(64)))
     assert await texts(lucia_studios, number) == [str(page) for page in range(1, 66)]
+
+
+async def test_of_a_row_that_is_there_only_what_is_different_is_written(lucia_studios: Workspace) -> None:
+    number = new_number()
+    async with working(lucia_studios.kernel, lucia_studios.tenant) as uow:
+        await perform(uow, lambda: open_conversation(uow, number))
+        async with uow.edit(Conversation, number) as conversation:
+            conversation.record(conversation.state.rename("Lu"))
+        await lucia_studios.rows(f"{ASIDE} RETURNING id", number)
+        await uow.commit()
+        async with uow.edit(Conversation, number) as conversation:
+            conversation.record(Renamed("Lu"))
+        await uow.commit()
+    (row,) = await lucia_studios.rows(SHOWN, number)
+    assert row == {"custom_name": "Lu", "contact_name": "Luiza", "labels": "[7]"}
+
+
+async def open_conversation(uow: UnitOfWork, number: int) -> None:
+    async with uow.create(Conversation(number=number)) as conversation:
+        conversation.record(Opened(1, 1, "5511987654321", "Luísa"))
 
 
 async def test_what_happened_later_is_never_dated_earlier(lucia_studios: Workspace) -> None:

@@ -113,7 +113,7 @@ class Postgres:
         while (state := self._state()) != "ready":
             if time.monotonic() > deadline or failures >= FAILED_STARTS:
                 raise EmbeddedError(f"PostgreSQL did not start. Its log {self.log} ends with:\n{tail(self.log)}")
-            if state == "absent" and not self._launch():
+            if state == "absent" and not self._orphans() and not self._launch():
                 failures += 1
             time.sleep(0.3)
 
@@ -138,6 +138,10 @@ class Postgres:
         pid = first_number(file)
         if pid and psutil.pid_exists(pid) and not is_program(pid, "postgres") and not self._backends():
             file.unlink(missing_ok=True)
+
+    def _orphans(self) -> list[int]:
+        """What a killed server left behind: until these processes have noticed and gone, its memory is in use and none can start."""
+        return [] if is_program(first_number(self.data / "postmaster.pid"), "postgres") else self._backends()
 
     def _backends(self) -> list[int]:
         """Processes of this cluster: each works in its folder."""
