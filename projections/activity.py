@@ -5,7 +5,7 @@ Quarters, because in some places days begin at half past. A conversation's, beca
 one that is deleted or erased comes again as a number and nothing else (``activity.kept``).
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -49,7 +49,17 @@ def key_of(fact: Recorded) -> int:
     return fact.number << BITS | quarter_of(fact.at)
 
 
-activity = Projection(Table("inbox_activity", ActivityRow, group="conversation_id"), key=key_of)
+def day_of(at: datetime) -> str:
+    """The day in UTC, YYYY-MM-DD, by which messages are counted."""
+    return at.astimezone(UTC).date().isoformat()
+
+
+def messages_of(row: ActivityRow) -> dict[str, int]:
+    """The messages of a row, on their day."""
+    return {day_of(datetime.fromtimestamp(row.quarter * QUARTER, UTC)): row.received + row.sent}
+
+
+activity = Projection(Table("inbox_activity", ActivityRow, group="conversation_id"), key=key_of, counts=messages_of)
 activity.regroups(Deleted, to=lambda _event: None)
 activity.regroups(Erased, to=lambda _event: None)
 activity.regroups(Merged, to=lambda event: event.into)
@@ -79,7 +89,7 @@ def kept(_row: ActivityRow | None, event: ActivityKept, fact: Recorded) -> Activ
 class WaitRow(Struct, frozen=True, gc=False):
     """A conversation whose customer waits since ``asked_at``, until the present episode ``is_over`` or answered.
 
-    ``answers``: of all its episodes the quarter of the first answer, and the seconds it took.
+    ``answers``: of all its episodes the quarter of the first answer, and the seconds it took; they stay when it goes on in another.
     """
 
     id: int
@@ -135,6 +145,11 @@ def answered(row: WaitRow, event: Queued | Echoed, fact: Recorded) -> WaitRow:
     return replace(row, asked_at=None, is_over=True, answers=[*row.answers, (quarter_of(fact.at), seconds)])
 
 
-@waits.on(Merged, Deleted, Erased)
+@waits.on(Merged)
+def merged(row: WaitRow, _event: Merged, _fact: Recorded) -> WaitRow:
+    return replace(row, asked_at=None, is_over=True)
+
+
+@waits.on(Deleted, Erased)
 def gone(_row: WaitRow, _event: Event, _fact: Recorded) -> None:
     return None

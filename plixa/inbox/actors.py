@@ -16,9 +16,9 @@ from plixa.inbox.commands.people import follow_unseen
 from plixa.inbox.commands.releasing import drop_label, leave_sector, unassign_member
 from plixa.inbox.commands.surveys import expire_survey
 from plixa.inbox.commands.targets import check_targets, retime
-from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.conversation import BlockedMeanwhile, Conversation
 from plixa.inbox.domain.events import MediaStored
-from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, list_latest_received
+from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, is_to_blocked, list_latest_received
 from plixa.kernel.delivery import ATTEMPTS, Delivery, Handler, Retry, backoff
 from plixa.kernel.errors import Forbidden, NotFound, PayloadTooLarge, Unavailable
 from plixa.kernel.event_store import Actor, stream_id
@@ -91,7 +91,7 @@ class Actors(Struct, frozen=True):
                 raise Retry(backoff(delivery.attempt), str(error)) from error
             await give_up(delivery, error.code, str(error))
             return
-        except (Forbidden, NotFound) as error:
+        except (Forbidden, NotFound, BlockedMeanwhile) as error:
             await give_up(delivery, error.code, error.message)
             return
         await finish(delivery, partial(accept_message, conversation=place[0], message=place[1], taken=taken))
@@ -108,7 +108,7 @@ class Actors(Struct, frozen=True):
         return None
 
     async def hand_over(self, delivery: Delivery, outbound: Outbound) -> Sent:
-        """One call of the gateway, by the kind of message; raises Forbidden where nothing may be sent for the workspace."""
+        """One call of the gateway, by the kind of message; raises Forbidden and BlockedMeanwhile where nothing may be sent."""
         quoted = None
         if outbound.quoted_gateway_id is not None:
             key = MessageKey(outbound.quoted_gateway_id, outbound.to, outbound.quoted_from_me)
@@ -227,11 +227,14 @@ async def load(delivery: Delivery, blob: str) -> bytes:
 
 
 async def refuse_barred(delivery: Delivery) -> None:
-    """Raises Forbidden while nothing may be sent for the workspace."""
+    """Raises Forbidden while nothing may be sent for the workspace, BlockedMeanwhile where nothing may be to the contact."""
     async with delivery.unit() as uow:
         bar = await find_sending_bar(uow)
+        is_blocked = await is_to_blocked(uow, delivery.payload["message_id"])
     if bar is not None:
         raise bar
+    if is_blocked:
+        raise BlockedMeanwhile
 
 
 async def store(delivery: Delivery, fetched: FetchedMedia) -> MediaStored:

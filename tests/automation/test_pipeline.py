@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from msgspec.structs import replace
 
 from plixa.automation.actors import Actors
-from plixa.automation.commands.pipeline import ALWAYS, UNLESS_LATE, Pipeline, tell_hours
+from plixa.automation.commands.pipeline import ALWAYS, TAKE_IN, UNLESS_LATE, Pipeline, take_in, tell_hours
 from plixa.inbox.commands.arrivals import Arrival
 from plixa.inbox.commands.ingest import accept
 from plixa.inbox.commands.messages import write
@@ -83,12 +83,30 @@ async def test_every_step_says_why_and_a_workspace_that_wants_nothing_gets_nothi
     number = (await desk.open())["id"]
     await desk.hear(webhooks.text(desk.chat(), stamp()), webhooks.text(desk.chat(), stamp(from_me=True)))
     first, second = await handling(desk, number)
-    quiet = {"survey": "none waits for it", "opt_out": "no such word", "closed_hours": "off"}
-    assert first == {"targets": "no targets"} | quiet | {"welcome": "off", "assignment": "no rules"}
-    assert second == quiet | {"welcome": "not their first message", "assignment": "no new episode"}
-    assert list(second) == [name for name, _ in ALWAYS + UNLESS_LATE]
+    quiet = {"survey": "none waits for it", "opt_out": "no such word", "answer": "nothing was asked", "closed_hours": "off"}
+    begun = {"delivery": "new", "contact": "new", "conversation": "new", "message": "begins episode 1", "targets": "no targets"}
+    assert first == begun | quiet | {"welcome": "off", "assignment": "no rules"}
+    goes_on = {"delivery": "new", "contact": "known", "conversation": "goes on", "message": "in episode 1", "targets": "no new clock"}
+    assert second == goes_on | quiet | {"welcome": "not their first message", "assignment": "no new episode"}
+    assert list(second) == [name for name, _ in (*TAKE_IN, *ALWAYS, *UNLESS_LATE)]
     assert await said(desk, number) == []
     assert "handling" not in (await desk.do("GET", f"/{number}/events?limit=1"))[0]["data"]
+
+
+async def test_who_comes_back_and_who_turns_out_to_be_one_are_told_by_the_first_steps(desk: Desk) -> None:
+    shown = await desk.open()
+    place, headers = f"/v1/contacts/{shown['contact']['id']}", desk.workspace.owner.headers
+    assert (await desk.client.delete(place, headers=headers)).status_code == 204
+    again = stamp()
+    await desk.hear(webhooks.text(desk.chat(), again), webhooks.text(desk.chat(), again))
+    *_, back = await handling(desk, shown["id"])
+    assert [back[name] for name in ("contact", "conversation", "message")] == ["new", "taken up again", "in episode 1"]
+    await desk.do("POST", f"/{shown['id']}/close")
+    await desk.open(phone=None, lid="84000000000001")  # type: ignore[arg-type]
+    await desk.hear(webhooks.text(desk.chat(lid="84000000000001", version="2.3.6"), stamp()))
+    one = (await desk.only())["id"]
+    *_, joined = await handling(desk, one)
+    assert (joined["contact"], joined["conversation"]) == ("several who are one", "goes on")
 
 
 async def test_that_it_is_closed_is_told_once_in_a_burst_and_not_while_open(desk: Desk) -> None:
@@ -128,6 +146,23 @@ async def test_each_closed_period_is_told_once(desk: Desk, settings: Settings) -
         found[hours] = await step_at(desk, settings, number, (monday + timedelta(hours=hours)).astimezone(UTC), tell_hours)
     assert found == expected
     assert len(await said(desk, number)) == 4
+
+
+async def test_hours_that_are_saved_anew_begin_no_new_closed_period(desk: Desk) -> None:
+    await configure(desk, HOURS, enabled=True, hours=NEVER, message="Fechado!")
+    number = (await desk.open())["id"]
+    reasons = ["told"]
+    for week, message, reason in (
+        (NEVER, "Ainda fechado!", "told already"),
+        ([NEVER[0] | {"open": "10:00"}, *NEVER[1:]], "Fechado!", "told already"),
+        (ALWAYS_OPEN, "Fechado!", "open"),
+        (NEVER, "Fechado!", "told"),
+    ):
+        await configure(desk, HOURS, enabled=True, hours=week, message=message)
+        await desk.hear(webhooks.text(desk.chat(), stamp()))
+        reasons.append(reason)
+    assert [one["closed_hours"] for one in await handling(desk, number)] == reasons
+    assert await said(desk, number) == ["Fechado!", "Fechado!"]
 
 
 async def test_a_contact_is_greeted_once_ever_whatever_becomes_of_the_conversation(desk: Desk, settings: Settings) -> None:
@@ -190,7 +225,10 @@ async def test_who_is_blocked_is_answered_by_nobody(desk: Desk) -> None:
     assert blocked.status_code < 300, blocked.text
     await configure(desk, HOURS, enabled=True, hours=NEVER)
     await desk.hear(webhooks.text(desk.chat(), stamp()))
-    assert (await handling(desk, shown["id"]))[-1] == {"blocked": "the contact is blocked"}
+    assert list((await handling(desk, shown["id"]))[-1].items())[-2:] == [
+        ("targets", "no new clock"),
+        ("blocked", "the contact is blocked"),
+    ]
     assert await said(desk, shown["id"]) == []
 
 
@@ -208,7 +246,7 @@ async def test_a_workspace_that_may_send_nothing_answers_nobody(desk: Desk) -> N
 
 async def test_a_workspace_that_wants_nothing_pays_no_round_trip(desk: Desk, settings: Settings) -> None:
     counts = []
-    for turn, handle in enumerate((None, Pipeline(settings).handle, None, Pipeline(settings).handle)):
+    for turn, handle in enumerate((take_in, Pipeline(settings).handle, take_in, Pipeline(settings).handle)):
         peer = gateway.Peer(jid="5511987650000@s.whatsapp.net", phone="5511987650000")
         fact = gateway.MessageArrived(gateway_id=f"COUNT{turn}", peer=peer, from_me=False, kind="text", body="Oi")
         delivered = Delivered(desk.number.id, fact, f"message:COUNT{turn}", b"{}", datetime.now(UTC))
@@ -263,7 +301,7 @@ async def test_what_the_reconciler_brings_late_is_kept_and_not_answered(desk: De
             await perform(uow, partial(accept, uow, delivered, handle=Pipeline(settings).handle_reconciled))
     late, prompt = sorted(await desk.all(), key=lambda one: one["id"])
     assert [len(await said(desk, one["id"])) for one in (late, prompt)] == [0, 2]
-    assert list((await handling(desk, late["id"]))[0]) == ["targets", "survey", "opt_out", "reconciled"]
+    assert list((await handling(desk, late["id"]))[0]) == [*(name for name, _ in (*TAKE_IN, *ALWAYS)), "reconciled"]
 
 
 async def test_a_new_episode_is_given_away_in_the_messages_own_transaction(desk: Desk, ana: Member) -> None:

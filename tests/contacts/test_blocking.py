@@ -1,6 +1,10 @@
 """Who is blocked is kept and not heard; who wants no broadcasts is remembered, and provably so."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,7 @@ from plixa.contacts.queries.people import is_opted_out
 from plixa.kernel.rebuild import rebuild
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import perform, working
+from plixa.whatsapp.client import FoundMessage, SendText, Sent
 from projections.registry import INLINE
 from tests.contacts.directory import add, ask, do, found, get, refused
 from tests.identity.tokens import set_plan
@@ -73,6 +78,47 @@ async def test_nothing_is_sent_to_who_is_blocked(desk: Desk) -> None:
     assert await desk.workspace.rows("SELECT id FROM outbox WHERE tenant_id = $1 AND kind = 'inbox.send'") == []
     assert (await desk.call("POST", f"{place}/messages", json={"body": "spam", "type": "note"})).status_code == 201
     assert len(await desk.all(status="all")) == 1
+
+
+class Phone:
+    """A gateway that keeps what it was to send; ``meanwhile`` happens while it looks a message up."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[Any]] | None = None) -> None:
+        self.sent: list[str] = []
+        self.meanwhile = meanwhile
+
+    async def send_text(self, _name: str, message: SendText) -> Sent:
+        self.sent.append(message.text)
+        return Sent(f"WA{len(self.sent)}", "5511987654321@s.whatsapp.net", "PENDING", 0)
+
+    async def find_messages(self, _name: str, _jid: str, _since: datetime) -> list[FoundMessage]:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return []
+
+
+async def test_what_waits_to_be_sent_to_who_is_blocked_is_not_sent_and_says_so(desk: Desk) -> None:
+    number = (await desk.open())["id"]
+    contact = (await desk.show(number))["contact"]["id"]
+    for body in ("um", "dois"):
+        await desk.do("POST", f"/{number}/messages", json={"body": body})
+    await do(desk, "POST", f"/{contact}/block")
+    await do(desk, "DELETE", f"/{contact}/block")
+    phone = Phone()
+    await do_effects(desk.workspace, "inbox.send", phone)
+    _, *unsent = await desk.thread(number)
+    reason = "The contact was blocked before this message was sent."
+    assert (phone.sent, [(one["status"], one["error"]) for one in unsent]) == ([], [("failed", reason)] * 2)
+
+
+async def test_what_may_have_gone_out_before_the_block_is_looked_for_and_not_sent_again(desk: Desk) -> None:
+    number = (await desk.open())["id"]
+    contact = (await desk.show(number))["contact"]["id"]
+    await desk.do("POST", f"/{number}/messages", json={"body": "um"})
+    await desk.workspace.rows("UPDATE inbox_message SET in_doubt = true WHERE tenant_id = $1 AND direction = 'out' RETURNING id")
+    phone = Phone(meanwhile=partial(do, desk, "POST", f"/{contact}/block"))
+    assert await do_effects(desk.workspace, "inbox.send", phone) == 1
+    assert (phone.sent, (await desk.thread(number))[-1]["status"]) == ([], "failed")
 
 
 async def test_who_turns_out_to_be_somebody_blocked_is_blocked(desk: Desk) -> None:

@@ -69,6 +69,23 @@ async def test_too_much_is_refused_by_name(desk: Desk) -> None:
     assert (await ask(desk, "GET", params={"cursor": "x"})).status_code == 422
 
 
+async def test_the_directory_is_sorted_by_age_or_name_page_by_page(desk: Desk) -> None:
+    names = ["beto", "Álvaro", None, "Zé", "alice", "Beto", "ÉRICA"]
+    ids = [(await add(desk, f"551198765000{turn}", name))["id"] for turn, name in enumerate(names)]
+    by_name = [ids[place] for place in (2, 4, 1, 0, 5, 6, 3)]
+    for sort, expected in (("created_at", ids), ("-created_at", ids[::-1]), ("name", by_name), ("-name", by_name[::-1])):
+        for limit in (2, 3, 50):
+            assert await found(desk, sort=sort, limit=limit) == expected, (sort, limit)
+    assert await found(desk, sort="name", q="beto", limit=1) == [ids[0], ids[5]]
+    await do(desk, "PATCH", f"/{ids[0]}", {"contact_name": "Úrsula"})
+    assert (await found(desk, sort="name"))[-2:] == [ids[0], ids[3]]
+    exported = await ask(desk, "GET", "/export", params={"sort": "name"})
+    assert [line.split(",")[0] for line in exported.text.splitlines()[1:]] == ["", "alice", "Álvaro", "Beto", "ÉRICA", "Úrsula", "Zé"]
+    page = (await ask(desk, "GET", params={"sort": "name", "limit": 1})).json()["meta"]["next_cursor"]
+    for wrong in ({"sort": "phone"}, {"sort": "created_at", "cursor": page}):
+        assert (await ask(desk, "GET", params=wrong)).status_code == 422
+
+
 async def test_they_are_found_by_words_digits_and_what_is_so_of_them(desk: Desk) -> None:
     joao, maria = await add(desk, "5511987654321", "João Conceição"), await add(desk, "5521912345678", "Maria João")
     written = (await desk.open("5531900001111", name="Zé"))["contact"]["id"]

@@ -1,5 +1,6 @@
 """Satisfaction surveys from outside: asked, answered, counted, and seen by whom."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ CONFIG = "/v1/csat-config"
 ON = {"enabled": True, "question": "Nota?", "follow_up_enabled": True, "follow_up_question": "Por quê?", "thank_you": "Valeu!"}
 COUNTED = "SELECT * FROM counter WHERE tenant_id = $1 AND projection = 'csat_response' AND value <> 0 ORDER BY key"
 ROWS = "SELECT * FROM csat_response WHERE tenant_id = $1 ORDER BY id"
+YESTERDAY = "UPDATE csat_response SET asked_at = asked_at - interval '24 hours' WHERE tenant_id = $1 RETURNING id"
 
 
 async def configure(desk: Desk, **changes: Any) -> None:
@@ -41,8 +43,10 @@ async def serve(desk: Desk, phone: str = "5511987654321", member: Member | None 
     return number
 
 
-async def answer(desk: Desk, body: str, phone: str = "5511987654321") -> None:
-    await desk.hear(webhooks.text(desk.chat(phone), stamp(), body))
+async def answer(desk: Desk, body: str, phone: str = "5511987654321", before: timedelta = timedelta()) -> None:
+    """The customer writes, now, or wrote so long before."""
+    at = int((datetime.now(UTC) - before).timestamp())
+    await desk.hear(webhooks.text(desk.chat(phone), stamp(at), body))
 
 
 async def said(desk: Desk, number: int) -> list[str]:
@@ -117,7 +121,10 @@ async def test_it_expires_with_its_timer_and_is_cancelled_by_reopening(desk: Des
 async def test_whom_it_does_not_ask(desk: Desk, lucia: Member) -> None:
     off = await serve(desk)
     await configure(desk)
-    quiet = (await desk.open("5511987650002"))["id"]
+    quiet = await serve(desk, "5511987650002")
+    await desk.do("POST", f"/{quiet}/reopen")
+    await desk.workspace.rows(YESTERDAY)
+    asked = await desk.workspace.rows(ROWS)
     await desk.do("POST", f"/{quiet}/close")
     deleted = (await desk.open("5511987650003"))["id"]
     await desk.do("POST", f"/{deleted}/messages", json={"body": "Pronto!"})
@@ -128,9 +135,47 @@ async def test_whom_it_does_not_ask(desk: Desk, lucia: Member) -> None:
     (stopped,) = await desk.all(q="5511987650004")
     await desk.do("POST", f"/{stopped['id']}/messages", json={"body": "Pronto!"})
     await desk.do("POST", f"/{stopped['id']}/close")
-    for number in (off, quiet, stopped["id"]):
-        assert await said(desk, number) == []
-    assert await desk.workspace.rows(ROWS) == []
+    assert [await said(desk, number) for number in (off, quiet, stopped["id"])] == [[], ["Nota?"], []]
+    assert await desk.workspace.rows(ROWS) == asked
+
+
+async def test_a_member_who_closes_asks_whether_anybody_answered_here_or_not(desk: Desk) -> None:
+    await configure(desk)
+    number = (await desk.open())["id"]
+    await desk.do("POST", f"/{number}/close")
+    assert await said(desk, number) == ["Nota?"]
+    await answer(desk, "4")
+    assert [(row["rating"], row["agent_id"]) for row in await desk.workspace.rows(ROWS)] == [(4, None)]
+
+
+async def test_what_was_written_before_the_question_is_no_rating_however_late_it_comes(desk: Desk) -> None:
+    await configure(desk)
+    number = await serve(desk)
+    await answer(desk, "2", before=timedelta(minutes=2))
+    assert [(await desk.show(number))[name] for name in ("status", "csat_rating")] == ["open", None]
+    assert [row["rating"] for row in await desk.workspace.rows(ROWS)] == [None]
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+async def test_a_contact_who_was_asked_is_left_alone_though_the_conversation_is_deleted(desk: Desk, is_merged: bool) -> None:
+    await configure(desk)
+    number, headers = await serve(desk), desk.workspace.owner.headers
+    contact = (await desk.show(number))["contact"]["id"]
+    await desk.do("DELETE", f"/{number}")
+    if is_merged:
+        made = await desk.client.post("/v1/contacts", json={"contact_phone": "5521912345678"}, headers=headers)
+        loser, contact = contact, made.json()["data"]["id"]
+        assert (await desk.client.post(f"/v1/contacts/{loser}/merge", json={"into": contact}, headers=headers)).status_code == 200
+    again = await serve(desk)
+    assert await said(desk, again) == []
+    await desk.workspace.rows("UPDATE contact_asked SET at = at - interval '24 hours' WHERE tenant_id = $1 RETURNING at")
+    await desk.do("POST", f"/{again}/reopen")
+    await desk.do("POST", f"/{again}/messages", json={"body": "Pronto!"})
+    await desk.do("POST", f"/{again}/close")
+    assert await said(desk, again) == ["Nota?"]
+    await desk.do("DELETE", f"/{again}")
+    assert (await desk.client.post(f"/v1/contacts/{contact}/erase", headers=headers)).status_code == 200
+    assert await desk.workspace.rows("SELECT at FROM contact_asked WHERE tenant_id = $1") == []
 
 
 async def test_one_survey_a_contact_and_day_and_a_bulk_close_asks_like_any_other(desk: Desk) -> None:
@@ -144,8 +189,7 @@ async def test_one_survey_a_contact_and_day_and_a_bulk_close_asks_like_any_other
     await desk.do("POST", f"/{numbers[0]}/messages", json={"body": "Mais uma coisa"})
     await desk.do("POST", f"/{numbers[0]}/close")
     assert await said(desk, numbers[0]) == ["Nota?"]
-    yesterday = "UPDATE csat_response SET asked_at = asked_at - interval '24 hours' WHERE tenant_id = $1 RETURNING id"
-    await desk.workspace.rows(yesterday)
+    await desk.workspace.rows(YESTERDAY)
     await desk.do("POST", f"/{numbers[0]}/messages", json={"body": "E agora"})
     await desk.do("POST", f"/{numbers[0]}/close")
     assert await said(desk, numbers[0]) == ["Nota?", "Nota?"]
@@ -209,6 +253,23 @@ async def test_the_realtime_stream_hides_what_lists_hide(desk: Desk, ana: Member
         principal = Principal(kind="panel", token_id=1, tenant=desk.workspace.tenant, user_id=member.id, name=member.name, role=member.role)
         (change,) = await render(desk.app.state.kernel, principal, rated)
         assert (change.event, msgspec.json.decode(change.data)["csat_rating"]) == ("ConversationUpdated", expected)
+
+
+@pytest.mark.parametrize("is_visible", [False, True])
+async def test_an_agent_reads_nowhere_in_the_events_whether_another_ones_rating_was_low(desk: Desk, ana: Member, is_visible: bool) -> None:
+    await configure(desk, visible_to_agents=is_visible)
+    seen = []
+    for phone, rating in (("5511987650001", "5"), ("5511987650002", "1")):
+        number = await serve(desk, phone)
+        await answer(desk, rating, phone)
+        events = await desk.do("GET", f"/{number}/events?limit=50", ana)
+        rated = next(place for place, event in enumerate(events) if event["type"] == "survey.rated")
+        told = events[rated]["data"] | {"survey_id": 0, "message_id": 0}
+        seen.append((told, [event["data"]["handling"] for event in events if event["type"] == "message.received"]))
+        owners = await desk.do("GET", f"/{number}/events?limit=50")
+        assert owners[rated]["data"]["rating"] == int(rating)
+    assert seen[0] == seen[1]
+    assert ["survey", "answered"] in seen[0][1][0]
 
 
 async def test_a_survey_ends_with_the_conversation_that_goes_on_in_another(desk: Desk) -> None:

@@ -72,7 +72,8 @@ async def test_a_customers_first_message_starts_both_clocks_and_a_later_one_none
     assert (await desk.show(shown["id"]))["sla"] == sla
     assert len(await told(desk, shown["id"], "conversation.targets_set")) == 1
     (first, second) = await told(desk, shown["id"], "message.received")
-    assert (first["handling"][0][0], second["handling"][0][0]) == ("targets", "survey")
+    assert dict(first["handling"])["targets"].startswith("answer by ")
+    assert dict(second["handling"])["targets"] == "no new clock"
 
 
 async def test_without_targets_nothing_is_decorated(desk: Desk) -> None:
@@ -138,6 +139,18 @@ async def test_a_target_of_the_past_is_missed_by_the_reply_itself_and_by_closing
     assert kinds == ["closed", "target_missed", "target_missed"]
     trail = [entry["action"] for entry in await read_trail(desk.client, desk.workspace, subject="conversation")]
     assert trail[:2] == ["conversation.closed", "message.queued"]
+
+
+async def test_a_target_of_the_past_is_missed_by_blocking_too(desk: Desk) -> None:
+    await configure(desk, 1, None)
+    shown = await desk.open()
+    while (await desk.show(shown["id"]))["sla"]["breached"] is False:
+        """Its second is not over."""
+    await desk.client.post(f"/v1/contacts/{shown['contact']['id']}/block", headers=desk.workspace.owner.headers)
+    kinds = [event.removeprefix("conversation.") for event in await desk.events(shown["id"])][-4:]
+    assert kinds == ["blocked", "closed", "read", "target_missed"]
+    assert await do_effects(desk.workspace, "inbox.check_targets") == 1
+    assert len(await told(desk, shown["id"], "conversation.target_missed")) == 1
 
 
 async def test_a_new_episode_has_clocks_of_its_own_and_keeps_its_targets(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from plixa.kernel.rebuild import rebuild
 from plixa.kernel.settings import Settings
 from projections.registry import BY_NAME
 from tests.inbox.desk import Desk
+from tests.inbox.test_arrivals import named, two_of_one
 from tests.support.trail import follow_log, read_trail
 from tests.support.world import Workspace
 
@@ -21,6 +22,21 @@ async def counted(workspace: Workspace) -> tuple[Any, Any]:
     """What reports say."""
     await follow_log(workspace.kernel, workspace.tenant)
     return await workspace.rows(SUMS), await workspace.rows(WAITS)
+
+
+async def test_first_answers_outlive_the_merge_of_their_conversations(desk: Desk, settings: Settings) -> None:
+    *numbers, both = await two_of_one(desk)
+    for number in numbers:
+        await desk.do("POST", f"/{number}/messages", json={"body": "Oi"})
+    before = await counted(desk.workspace)
+    assert sum(row["value"] for row in before[1] if row["key"].endswith(":answers")) == 2
+    await desk.hear(named(both))
+    merged = await counted(desk.workspace)
+    assert merged[1] == before[1]
+    await desk.do("DELETE", f"/{(await desk.only())['id']}")
+    assert await counted(desk.workspace) == merged
+    await rebuild(settings, BY_NAME["activity"], desk.workspace.tenant)
+    assert await counted(desk.workspace) == merged
 
 
 @pytest.mark.parametrize("way", ["deleted", "erased"])

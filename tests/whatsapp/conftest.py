@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from plixa.automation.commands.pipeline import take_in
 from plixa.identity.commands.sessions import Entrance
 from plixa.inbox.commands.ingest import accept
 from plixa.kernel.uow import UnitOfWork
@@ -23,6 +25,8 @@ from tests.whatsapp.shop import Shop
 CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id = scope.tenant AND phone_instance_id = $2
 AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
 
+ACCEPT = partial(accept, handle=take_in)
+
 
 @pytest.fixture
 async def lojinha(entrance: Entrance, lucia_studios: Workspace, tmp_path: Path) -> AsyncIterator[Shop]:
@@ -31,8 +35,8 @@ async def lojinha(entrance: Entrance, lucia_studios: Workspace, tmp_path: Path) 
     with sandbox(tmp_path, BY_HAND) as gateway:
         settings = replace(entrance.settings, public_url=gateway.receiver_url)
         async with EvolutionGateway(gateway.url, KEY) as evolution, started(app), calling(app) as client:
-            app.state.update({"settings": settings, "gateway": evolution, "accept": accept, "lines": defaultdict(Line)})
-            handlers = Actors(evolution, settings).handlers() | Reconciler(evolution, accept, live_chats).handlers()
+            app.state.update({"settings": settings, "gateway": evolution, "accept": ACCEPT, "lines": defaultdict(Line)})
+            handlers = Actors(evolution, settings).handlers() | Reconciler(evolution, ACCEPT, live_chats).handlers()
             shop = Shop(lucia_studios, settings, app, client, gateway, handlers)
             shop.forget()
             yield shop

@@ -1,7 +1,8 @@
-"""What happens to a customer's message once it stands in its conversation: every step, in order, each telling why it acted or did not.
+"""What happens to a message that comes in: every step, in order, each telling why it acted or did not.
 
-It runs in the message's own transaction, and what the steps say is kept with the message's event. What is older, brought by the
-reconciler after a gap, is answered by nobody: of it only the first steps take notice.
+All of it runs in the message's own transaction, and what the steps say is kept with the message's event. Who may tell us of messages was
+decided before, by ``Intake.admit``. What is older, brought by the reconciler after a gap, is answered by nobody: of it only the first
+steps take notice; and of what was typed on the owner's own phone those that take it in.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,23 +11,28 @@ from typing import Final
 
 from msgspec import Struct
 
+from plixa.automation.commands.answering import heed_answer
 from plixa.automation.commands.assigning import assign_arrival
 from plixa.automation.commands.opting import heed_keyword
 from plixa.automation.queries.welcome import find_beginning, is_heard
-from plixa.inbox.commands.arrivals import Arrival
+from plixa.inbox.commands.arrivals import ENDS, GOES_ON, Arrival, Incoming, start_clocks
+from plixa.inbox.commands.ingest import append_message, drop_repeated, find_conversation, meet_contact
 from plixa.inbox.commands.messages import say
 from plixa.inbox.commands.surveys import answer_back
 from plixa.inbox.domain.care import AwayTold, SurveyCommented, SurveyRated
+from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.queries.care import find_settings
 from plixa.kernel.outbox import Effect
 from plixa.kernel.settings import Settings
-from plixa.workspace.domain import closed_since, state_at
+from plixa.workspace.domain import closed_since, state_at, was_open
+from plixa.workspace.queries.settings import list_weeks
 
 LATE: Final = timedelta(minutes=10)
 
+Reception = Callable[[Incoming], Awaitable[tuple[str, bool]]]
+"""A step before the message stands in its conversation: answers why it acted or did not, and whether there is more to do."""
 Step = Callable[[Arrival, Settings], Awaitable[tuple[str, bool]]]
-"""Answers why it acted or did not, and whether others may still answer the customer."""
-ENDS, GOES_ON = False, True
+"""A step after that, with a customer's message: likewise, and whether others may still answer the customer."""
 
 
 async def answer_survey(arrival: Arrival, _settings: Settings) -> tuple[str, bool]:
@@ -43,18 +49,24 @@ async def heed_opt_out(arrival: Arrival, _settings: Settings) -> tuple[str, bool
     return (heeded, ENDS) if heeded else ("no such word", GOES_ON)
 
 
+async def hear_answer(arrival: Arrival, _settings: Settings) -> tuple[str, bool]:
+    """A yes or no to a reminder, or to time offered from the waitlist."""
+    heard = await heed_answer(arrival)
+    return (heard, ENDS) if heard else ("nothing was asked", GOES_ON)
+
+
 async def tell_hours(arrival: Arrival, _settings: Settings) -> tuple[str, bool]:
-    """Say that it is closed, once in a closed period."""
+    """Say that it is closed, once in a closed period, whatever hours were set in it."""
     uow, editor, settings = arrival.uow, arrival.editor, await find_settings(arrival.uow)
     hours = settings.hours
     if hours is None or not hours.enabled:
         return "off", GOES_ON
-    if state_at(hours.hours, hours.timezone, uow.now)[0]:
+    if state_at(hours, uow.now)[0]:
         return "open", GOES_ON
-    since = closed_since(hours.hours, hours.timezone, uow.now) or hours.since
     told = editor.state.care.told
-    if told is not None and told >= since:
+    if told is not None and not was_open(told, uow.now, [hours] if hours.since <= told else await list_weeks(uow, told)):
         return "told already", GOES_ON
+    since = max(closed_since(hours, uow.now) or hours.since, hours.since)
     editor.record(AwayTold(await say(uow, editor, hours.message or settings.text("away")), since))
     return "told", GOES_ON
 
@@ -89,9 +101,17 @@ async def assign(arrival: Arrival, settings: Settings) -> tuple[str, bool]:
     return await assign_arrival(arrival.uow, arrival.editor, arrival.text), GOES_ON
 
 
+TAKE_IN: Final[tuple[tuple[str, Reception], ...]] = (
+    ("delivery", drop_repeated),
+    ("contact", meet_contact),
+    ("conversation", find_conversation),
+    ("message", append_message),
+    ("targets", start_clocks),
+)
 ALWAYS: Final[tuple[tuple[str, Step], ...]] = (
     ("survey", answer_survey),
     ("opt_out", heed_opt_out),
+    ("answer", hear_answer),
 )
 UNLESS_LATE: Final[tuple[tuple[str, Step], ...]] = (
     ("closed_hours", tell_hours),
@@ -100,21 +120,41 @@ UNLESS_LATE: Final[tuple[tuple[str, Step], ...]] = (
 )
 
 
+async def take_in(incoming: Incoming) -> None:
+    """Take the first steps in turn until one ends it: nobody answers."""
+    for name, step in TAKE_IN:
+        reason, goes_on = await step(incoming)
+        incoming.notes.append((name, reason))
+        if not goes_on:
+            return
+
+
 class Pipeline(Struct, frozen=True):
     """The steps, for messages as they come."""
 
     settings: Settings
 
-    async def handle(self, arrival: Arrival) -> None:
+    async def handle(self, incoming: Incoming) -> None:
         """Take every step in turn until one ends it."""
-        await self.take(arrival, ALWAYS + UNLESS_LATE)
+        await take_in(incoming)
+        if incoming.arrival is not None:
+            await self.answer(incoming.arrival, ALWAYS + UNLESS_LATE)
 
-    async def handle_reconciled(self, arrival: Arrival) -> None:
+    async def handle_reconciled(self, incoming: Incoming) -> None:
         """As ``handle``, for messages that were missed for a while."""
+        await take_in(incoming)
+        arrival = incoming.arrival
+        if arrival is None:
+            return
         is_late = arrival.uow.now - arrival.message.sent_at > LATE
-        await self.take(arrival, ALWAYS if is_late else ALWAYS + UNLESS_LATE)
+        await self.answer(arrival, ALWAYS if is_late else ALWAYS + UNLESS_LATE)
         if is_late:
             arrival.note("reconciled", "too late for an automatic answer")
+
+    async def answer(self, arrival: Arrival, steps: tuple[tuple[str, Step], ...]) -> None:
+        """Take steps with the conversation under edit."""
+        async with arrival.uow.edit(Conversation, arrival.editor.state.number, wait=False):
+            await self.take(arrival, steps)
 
     async def take(self, arrival: Arrival, steps: tuple[tuple[str, Step], ...]) -> None:
         """Take steps, and note what they say; none for somebody who is blocked, nor while nothing may leave the workspace."""

@@ -20,7 +20,7 @@ from plixa.contacts.queries.custom_fields import (
 from plixa.contacts.queries.identities import hold_contact
 from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Conflict, Invalid
-from plixa.kernel.ordering import Reorder, rearranged
+from plixa.kernel.ordering import Order, Reorder, reorder
 from plixa.kernel.search import folded
 from plixa.kernel.tenancy import lock_of
 from plixa.kernel.uow import UnitOfWork
@@ -40,6 +40,7 @@ UPDATE: Final = "UPDATE custom_field SET name = $3, options = $4 WHERE tenant_id
 DELETE: Final = "DELETE FROM custom_field WHERE tenant_id = $1 AND id = $2"
 PLACE: Final = """UPDATE custom_field f SET position = p.position FROM unnest($2::bigint[], $3::int[]) AS p(id, position)
 WHERE f.tenant_id = $1 AND f.id = p.id"""
+ORDER: Final = Order("custom_field", PLACE)
 FILL: Final = """INSERT INTO custom_field_value (tenant_id, contact_id, field_id, value)
 SELECT $1, $2, v.field_id, v.value FROM unnest($3::bigint[], $4::text[]) AS v(field_id, value)
 ON CONFLICT (tenant_id, contact_id, field_id) DO UPDATE SET value = EXCLUDED.value"""
@@ -114,15 +115,7 @@ async def delete_field(uow: UnitOfWork, number: int) -> None:
 async def reorder_fields(uow: UnitOfWork, data: Reorder) -> list[DefinitionView]:
     """Put them in this order; ids that are not of this workspace are passed over, missing ones stay where they are."""
     await alone(uow)
-    before = await list_definitions(uow)
-    moved = rearranged({one.id: one.position for one in before}, data.ids)
-    if not moved:
-        return before
-    await uow.execute(PLACE, list(moved), list(moved.values()))
-    after = await list_definitions(uow)
-    orders = ({"ids": [one.id for one in order]} for order in (before, after))
-    await record(uow, "custom_field.reordered", ("tenant", uow.tenant), *orders)
-    return after
+    return await reorder(uow, ORDER, list_definitions, data)
 
 
 async def fill_fields(uow: UnitOfWork, contact: int, data: FillFields) -> ValuesView:

@@ -22,6 +22,7 @@ STRIP = (
     "DELETE FROM contact_alias WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[])",
     "DELETE FROM contact_label WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[])",
     "DELETE FROM custom_field_value WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[])",
+    "DELETE FROM contact_asked WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[])",
     "DELETE FROM contact_merge WHERE tenant_id = $1 AND (kept_id = ANY($2::bigint[]) OR absorbed_id = ANY($2::bigint[]))",
 )
 """What goes with contacts before their own rows do."""

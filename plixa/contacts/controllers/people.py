@@ -13,6 +13,7 @@ from plixa.contacts.queries.people import (
     PeopleFilters,
     PersonDetailView,
     PersonView,
+    Sort,
     csv_cells,
     fetch_people,
     find_person,
@@ -26,6 +27,7 @@ from plixa.kernel.export import PAGE, csv_file
 from plixa.kernel.http import Caller, Machinery, Uow, get, post
 from plixa.kernel.paging import PageWanted, Paging
 
+Sorted = FromQuery[Sort]
 Phone = Annotated[str, QueryParameter(pattern=r"^[+ ]?[0-9]{8,18}$", description="Digits with the country code.")]
 
 
@@ -46,9 +48,11 @@ class ContactController(Controller):
     dependencies: Any = {"filters": Provide(provide_filters, sync_to_thread=False)}  # noqa: RUF012 - as Litestar has it
 
     @get("/", access=Access.MEMBER, ability="read")
-    async def index(self, uow: Uow, filters: NamedDependency[PeopleFilters], paging: PageWanted) -> Data[list[PersonView]]:
-        """List contacts, newest first."""
-        return Data(*await list_people(uow, filters, paging))
+    async def index(
+        self, uow: Uow, filters: NamedDependency[PeopleFilters], paging: PageWanted, sort: Sorted = "-created_at"
+    ) -> Data[list[PersonView]]:
+        """List contacts, newest first unless told otherwise."""
+        return Data(*await list_people(uow, filters, sort, paging))
 
     @get("/lookup", access=Access.MEMBER, ability="read")
     async def lookup(self, uow: Uow, phone: Phone) -> Data[PersonView]:
@@ -56,13 +60,15 @@ class ContactController(Controller):
         return Data(await find_person(uow, phone))
 
     @get("/export", access=Access.OWNER, media_type="text/csv")
-    async def export(self, caller: Caller, kernel: Machinery, filters: NamedDependency[PeopleFilters]) -> Stream:
+    async def export(
+        self, caller: Caller, kernel: Machinery, filters: NamedDependency[PeopleFilters], sort: Sorted = "-created_at"
+    ) -> Stream:
         """The directory as a CSV file; that it was taken is an entry of the audit trail."""
 
         async def page(cursor: str | None) -> tuple[list[Any], Page]:
             uow = kernel.unit(caller.tenant)
             try:
-                return await fetch_people(uow, filters, Paging(cursor, PAGE))
+                return await fetch_people(uow, filters, sort, Paging(cursor, PAGE))
             finally:
                 uow.close()
 

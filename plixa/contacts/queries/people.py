@@ -1,7 +1,7 @@
 """Contacts as members see them: the directory, one contact, somebody by their phone."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import asyncpg
 import msgspec
@@ -21,7 +21,7 @@ from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 
 COLUMNS: Final = """c.id, c.phone, c.name, c.notes, c.created_at, c.opted_out_at, c.opt_out_reason, c.blocked_at,
-    c.erased_at, c.merged_into, t.conversations, t.last_seen_at, l.labels"""
+    c.erased_at, c.merged_into, c.sort_name, t.conversations, t.last_seen_at, l.labels"""
 AROUND: Final = """LEFT JOIN LATERAL (
     SELECT count(*) AS conversations, max(i.replied_at) AS last_seen_at FROM inbox_conversation i
     WHERE i.tenant_id = scope.tenant AND i.contact_id = c.id
@@ -34,8 +34,8 @@ LEFT JOIN LATERAL (
 ) l ON true"""
 """What stands around a contact, for the caller: ``$2`` is a member who sees no conversations but their own and nobody's, or null."""
 PAGE: Final = f"""SELECT {COLUMNS} FROM (
-    SELECT * FROM contact c WHERE {{where}} ORDER BY c.id DESC LIMIT $3::int
-) c {AROUND} ORDER BY c.id DESC"""  # noqa: S608 - constants
+    SELECT * FROM contact c WHERE {{where}} ORDER BY {{order}} LIMIT $3::int
+) c {AROUND} ORDER BY {{order}}"""  # noqa: S608 - constants
 ONE: Final = f"SELECT {COLUMNS} FROM contact c {AROUND} WHERE c.tenant_id = scope.tenant AND c.id = $3"  # noqa: S608
 BY_ADDRESS: Final = "SELECT contact_id FROM contact_alias WHERE tenant_id = scope.tenant AND value = $2"
 THERE: Final = ("c.tenant_id = scope.tenant", "c.merged_into IS NULL", "c.erased_at IS NULL")
@@ -56,6 +56,21 @@ OPTED_OUT: Final = "SELECT opted_out_at FROM contact WHERE tenant_id = scope.ten
 
 
 CSV_HEADER: Final = ["name", "phone", "notes", "labels", "conversations", "last_seen_at", "opted_out_at", "blocked_at", "created_at"]
+
+Sort = Literal["-created_at", "created_at", "name", "-name"]
+"""By what the directory is sorted; those without a name stand by their phone. Accents and case do not matter."""
+
+
+class Key(Struct, frozen=True):
+    """A column by which the directory is sorted: its type as the cursor and as PostgreSQL has it."""
+
+    name: str
+    type: type
+    sql: str
+
+
+AGE_KEYS: Final = (Key("id", int, "bigint"),)
+NAME_KEYS: Final = (Key("sort_name", str, "text"), *AGE_KEYS)
 
 
 class PersonView(Struct, frozen=True, kw_only=True):
@@ -123,21 +138,27 @@ class PeopleFilters(Struct, frozen=True):
     blocked: bool | None = None
 
 
-async def list_people(uow: UnitOfWork, filters: PeopleFilters, paging: Paging) -> tuple[list[PersonView], Page]:
-    """One page of the directory, newest contact first."""
-    rows, page = await fetch_people(uow, filters, paging)
+async def list_people(uow: UnitOfWork, filters: PeopleFilters, sort: Sort, paging: Paging) -> tuple[list[PersonView], Page]:
+    """One page of the directory."""
+    rows, page = await fetch_people(uow, filters, sort, paging)
     return [PersonView(**shown(row)) for row in rows], page
 
 
-async def fetch_people(uow: UnitOfWork, filters: PeopleFilters, paging: Paging) -> "tuple[list[asyncpg.Record], Page]":
+async def fetch_people(uow: UnitOfWork, filters: PeopleFilters, sort: Sort, paging: Paging) -> "tuple[list[asyncpg.Record], Page]":
     """The same as the database has it."""
     arguments: list[Any] = [only_of(uow), paging.limit + 1]
     conditions = [*THERE, *conditions_of(uow, filters, arguments)]
+    keys = NAME_KEYS if sort.endswith("name") else AGE_KEYS
+    is_falling = sort.startswith("-")
     if paging.cursor is not None:
-        conditions.append(f"c.id < {bind(arguments, decode(paging.cursor, (int,))[0])}::bigint")
-    rows = await uow.fetch(PAGE.format(where=" AND ".join(conditions)), *arguments)
+        last = decode(paging.cursor, tuple(key.type for key in keys))
+        places = ", ".join(f"{bind(arguments, value)}::{key.sql}" for key, value in zip(keys, last, strict=True))
+        conditions.append(f"({', '.join(f'c.{key.name}' for key in keys)}) {'<' if is_falling else '>'} ({places})")
+    order = ", ".join(f"c.{key.name}{' DESC' if is_falling else ''}" for key in keys)
+    rows = await uow.fetch(PAGE.format(where=" AND ".join(conditions), order=order), *arguments)
     shown = rows[: paging.limit]
-    return shown, Page(encode((shown[-1]["id"],)) if len(rows) > paging.limit else None, paging.limit)
+    following = encode(tuple(shown[-1][key.name] for key in keys)) if len(rows) > paging.limit else None
+    return shown, Page(following, paging.limit)
 
 
 def conditions_of(uow: UnitOfWork, filters: PeopleFilters, arguments: list[Any]) -> list[str]:

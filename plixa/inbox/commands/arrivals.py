@@ -1,27 +1,37 @@
-"""A customer's message comes in: what it opens, what clock it starts, and what whoever handles it further needs to know."""
+"""A message comes in: what is known of it on its way, what it opens, and what clock it starts."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from plixa.contacts.commands.identities import Known
 from plixa.inbox.commands.targets import find_missed, set_targets, start_response
 from plixa.inbox.domain.conversation import Conversation, Status
 from plixa.inbox.domain.events import Echoed, Received
 from plixa.kernel.editor import Editor
 from plixa.kernel.uow import UnitOfWork
+from plixa.whatsapp.commands.webhook import Delivered
+from plixa.whatsapp.domain import MessageArrived
 
+ENDS, GOES_ON = False, True
+"""After a step: is the way over?"""
 FIRST = """INSERT INTO contact_heard (tenant_id, contact_id, at) SELECT $1, b.* FROM unnest($2::bigint[], $3::timestamptz[]) AS b
 ON CONFLICT DO NOTHING"""
 
 
 class Arrival(Struct, frozen=True):
-    """A message that was received in this transaction. ``is_first``: of the conversation; ``began``: with it began an episode."""
+    """A customer's message that was received in this transaction.
+
+    ``is_first``: of the conversation; ``asks``: it is the customer's first in its episode; ``began``: with it began an episode.
+    """
 
     uow: UnitOfWork
     editor: Editor[Conversation]
     message: Received
     is_first: bool
     began: bool
+    asks: bool = False
 
     @property
     def text(self) -> str:
@@ -34,22 +44,47 @@ class Arrival(Struct, frozen=True):
             self.message.handling.append((step, reason))
 
 
-Handle = Callable[[Arrival], Awaitable[None]]
-"""Does what follows from a customer's message, in its transaction, with its conversation under edit."""
+class Incoming(Struct):
+    """A message, the customer's or the owner's own, on its way into its conversation, and what the steps have found out.
+
+    ``known`` is what ``look_up`` says of it; ``notes`` become its ``handling``; ``arrival`` stays None unless it is a customer's new one.
+    """
+
+    uow: UnitOfWork
+    delivered: Delivered
+    fact: MessageArrived
+    known: Any
+    contact: Known = Known(0, None, None)
+    number: int = 0
+    is_new: bool = False
+    arrival: Arrival | None = None
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+
+Handle = Callable[[Incoming], Awaitable[None]]
+"""Takes a message into its conversation, with all that follows, in its transaction."""
 
 
 async def receive(uow: UnitOfWork, editor: Editor[Conversation], message: Received) -> Arrival:
     """Record a customer's message with what it opens."""
     before = editor.state
     editor.record(before.receive(message, uow.now))
-    arrival = Arrival(uow, editor, message, not before.care.heard, began(editor, before))
+    is_new_episode = began(editor, before)
+    arrival = Arrival(uow, editor, message, not before.care.heard, is_new_episode, is_new_episode or not before.care.asked)
     if arrival.is_first:
         uow.also_row(FIRST, editor.state.contact_id, uow.now)
-    if arrival.began:
-        arrival.note("targets", await set_targets(uow, editor))
-    elif not before.care.asked and editor.state.status is Status.OPEN:
-        arrival.note("targets", await start_response(uow, editor))
     return arrival
+
+
+async def start_clocks(incoming: Incoming) -> tuple[str, bool]:
+    """A step: by when the customer is to be answered, told by the message with which they begin to wait."""
+    uow, arrival = incoming.uow, incoming.arrival
+    if arrival is None:
+        return "the owner's own message", ENDS
+    if not arrival.asks or arrival.editor.state.status is Status.CLOSED:
+        return "no new clock", GOES_ON
+    async with uow.edit(Conversation, incoming.number, wait=False) as editor:
+        return await (set_targets if arrival.began else start_response)(uow, editor), GOES_ON
 
 
 async def echo(uow: UnitOfWork, editor: Editor[Conversation], message: Echoed) -> None:

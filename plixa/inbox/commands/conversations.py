@@ -12,7 +12,7 @@ from plixa.identity.commands.account import call_waiting
 from plixa.identity.queries.members import find_member_name, may_delete_conversations
 from plixa.inbox.commands.editing import edit_visible
 from plixa.inbox.commands.keeping import keep_activity
-from plixa.inbox.commands.surveys import ask_survey, keep_scores
+from plixa.inbox.commands.surveys import ask_survey, keep_scores, remember_asked
 from plixa.inbox.commands.targets import find_missed, set_targets
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Deleted
@@ -125,6 +125,7 @@ async def delete_conversation(uow: UnitOfWork, number: int) -> bool:
     await refuse_undeletable(uow)
     async with edit_visible(uow, number) as editor:
         blobs = await list_blobs(uow, number)
+        await remember_asked(uow, number, editor.state.contact_id)
         await keep_scores(uow, number)
         for absorbed in editor.state.absorbed:
             async with uow.edit(Conversation, absorbed) as other:

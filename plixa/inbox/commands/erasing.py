@@ -66,6 +66,7 @@ async def erase_contact(uow: UnitOfWork, contact: int) -> ErasureView:
     await end_conversations(uow, contact, editors)
     await empty_deliveries(uow, identity)
     await forget_contact(uow, identity, pseudonym)
+    uow.enqueue(Effect("scheduling.erase_contacts", str(contact), {"contacts": identity.contacts}))
     await record(uow, "contact.erased", ("contact", contact), None, {"conversations": receipt.conversations, "hash": receipt.hash})
     return receipt
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from plixa.contacts.commands.identities import Met, resolve_contact
 from plixa.contacts.queries.identities import ACQUAINTANCES, decode_acquaintances
-from plixa.inbox.commands.arrivals import Arrival, Handle, echo, receive
+from plixa.inbox.commands.arrivals import ENDS, GOES_ON, Handle, Incoming, echo, receive
 from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.commands.merging import merge_conversations, recognise
 from plixa.inbox.commands.people import adopt_conversation
@@ -88,10 +88,10 @@ class Asked(Struct, frozen=True):
     aliases: tuple[str, ...] = ()
 
 
-async def accept(uow: UnitOfWork, *deliveries: Delivered, handle: Handle | None = None) -> None:
+async def accept(uow: UnitOfWork, *deliveries: Delivered, handle: Handle) -> None:
     """Apply facts of the gateway in one transaction; where there are several no two claim the same. Raises Entangled.
 
-    A customer's message is handed to ``handle`` once it is recorded.
+    Messages are taken into their conversations by ``handle``.
     """
     asked = {place: question for place, one in enumerate(deliveries) if (question := question_of(one)) is not None}
     known = dict(zip(asked, await look_up(uow, *asked.values()), strict=True)) if asked else {}
@@ -107,15 +107,13 @@ async def accept(uow: UnitOfWork, *deliveries: Delivered, handle: Handle | None 
             await apply(uow, delivered, known.get(place), handle)
 
 
-async def apply(uow: UnitOfWork, delivered: Delivered, known: Any, handle: Handle | None) -> None:
+async def apply(uow: UnitOfWork, delivered: Delivered, known: Any, handle: Handle) -> None:
     """Apply one fact, of which we know what ``look_up`` says."""
     fact = delivered.fact
     match fact:
         case gateway.MessageArrived():
-            arrival = await arrive(uow, delivered, fact, known)
-            if arrival is not None and handle is not None:
-                async with uow.edit(Conversation, arrival.editor.state.number, wait=False):
-                    await handle(arrival)
+            uow.actor = DEVICE if fact.from_me else Actor(CUSTOMER)
+            await handle(Incoming(uow, delivered, fact, known))
         case gateway.PeerNamed():
             await name_peer(uow, delivered, fact.peer)
         case gateway.Acknowledged() | gateway.Reacted() | gateway.Edited() | gateway.Revoked():
@@ -149,42 +147,61 @@ def refuse_entangled(known: Iterable[Any]) -> None:
         raise Entangled
 
 
-async def arrive(uow: UnitOfWork, delivered: Delivered, fact: gateway.MessageArrived, known: Any) -> Arrival | None:
-    """A message: its contact, its conversation, the message itself and whatever was parked for it; the arrival of a customer's new one."""
-    aliases = gateway.aliases_of(fact.peer)
-    uow.actor = DEVICE if fact.from_me else Actor(CUSTOMER)
+async def drop_repeated(incoming: Incoming) -> tuple[str, bool]:
+    """A step: a delivery that came before, or a message that is here already, changes nothing."""
+    known = incoming.known
     if known["seen"]:
-        return None
+        return "it came before", ENDS
     if known["message_id"] is not None:
-        async with edit_live(uow, known["conversation_id"]) as editor:
-            store(uow, delivered, editor)
-        return None
-    contact = await resolve_contact(uow, Met(aliases, fact.peer.phone, fact.peer.name), decode_acquaintances(known["contacts"]))
-    number = await merge_conversations(uow, contact, delivered.instance_id) if contact.several else known["live"]
+        async with edit_live(incoming.uow, known["conversation_id"]) as editor:
+            store(incoming.uow, incoming.delivered, editor)
+        return "its message is here", ENDS
+    return "new", GOES_ON
+
+
+async def meet_contact(incoming: Incoming) -> tuple[str, bool]:
+    """A step: whom the message is from, or to."""
+    peer, found = incoming.fact.peer, decode_acquaintances(incoming.known["contacts"])
+    contact = await resolve_contact(incoming.uow, Met(gateway.aliases_of(peer), peer.phone, peer.name), found)
+    incoming.contact = contact
+    if contact.absorbed:
+        return "several who are one", GOES_ON
+    return "known" if found else "new", GOES_ON
+
+
+async def find_conversation(incoming: Incoming) -> tuple[str, bool]:
+    """A step: their conversation on this number, also one that they left when they were deleted; else a new one."""
+    uow, contact, instance = incoming.uow, incoming.contact, incoming.delivered.instance_id
+    number = await merge_conversations(uow, contact, instance) if contact.several else incoming.known["live"]
+    reason = "goes on"
     if number is None:
-        number = await adopt_conversation(uow, contact, aliases, delivered.instance_id)
-    if number is None:
-        number = await uow.number("conversation_number")
-        opened = Opened(contact.id, delivered.instance_id, contact.phone, contact.name, fact.peer.jid)
+        number, reason = await adopt_conversation(uow, contact, gateway.aliases_of(incoming.fact.peer), instance), "taken up again"
+    incoming.is_new = number is None
+    incoming.number = await uow.number("conversation_number") if number is None else number
+    return "new" if incoming.is_new else reason, GOES_ON
+
+
+async def append_message(incoming: Incoming) -> tuple[str, bool]:
+    """A step: the message stands in its conversation, which it may open."""
+    uow, contact, number = incoming.uow, incoming.contact, incoming.number
+    if incoming.is_new:
+        opened = Opened(contact.id, incoming.delivered.instance_id, contact.phone, contact.name, incoming.fact.peer.jid)
         async with uow.create(Conversation(number=number), contact.id) as editor:
             editor.record(opened)
-            recognise(editor, contact)
-            return await add_message(uow, editor, delivered, fact, known)
-    async with uow.edit(Conversation, number, wait=False) as editor:
-        recognise(editor, contact)
-        return await add_message(uow, editor, delivered, fact, known)
+            await recognise(uow, editor, contact)
+            await add_message(incoming, editor)
+    else:
+        async with uow.edit(Conversation, number, wait=False) as editor:
+            await recognise(uow, editor, contact)
+            await add_message(incoming, editor)
+    has_begun = incoming.arrival is not None and incoming.arrival.began
+    return f"{'begins' if has_begun else 'in'} episode {editor.state.episode}", GOES_ON
 
 
-async def add_message(
-    uow: UnitOfWork,
-    editor: Editor[Conversation],
-    delivered: Delivered,
-    fact: gateway.MessageArrived,
-    known: Any,
-) -> Arrival | None:
+async def add_message(incoming: Incoming, editor: Editor[Conversation]) -> None:
     """The message's own event, or the acceptance of one of ours whose echo this is; then what was parked for it."""
+    uow, delivered, fact, known = incoming.uow, incoming.delivered, incoming.fact, incoming.known
     sent_at = min(fact.sent_at or delivered.at, delivered.at)
-    arrival = None
     message_id = await our_own(uow, editor, fact) if fact.from_me else None
     if message_id is not None:
         editor.record(Accepted(message_id, fact.gateway_id, fact.peer.jid))
@@ -195,7 +212,7 @@ async def add_message(
         if fact.from_me:
             await echo(uow, editor, Echoed(*place))
         else:
-            arrival = await receive(uow, editor, Received(*place, fact.peer.jid, []))
+            incoming.arrival = await receive(uow, editor, Received(*place, fact.peer.jid, incoming.notes))
         if fact.media is not None:
             payload = {"conversation_id": editor.state.number, "message_id": message_id}
             uow.enqueue(Effect("inbox.fetch_media", str(message_id), payload))
@@ -205,7 +222,6 @@ async def add_message(
     if known["parked"]:
         await unpark(uow, editor, delivered.instance_id, fact.gateway_id)
     store(uow, delivered, editor)
-    return arrival
 
 
 def expect_acknowledgement(uow: UnitOfWork, conversation: int, message: int) -> None:
@@ -274,7 +290,7 @@ async def name_peer(uow: UnitOfWork, delivered: Delivered, peer: gateway.Peer) -
     number = await merge_conversations(uow, contact, delivered.instance_id) if contact.several else acquainted["live"]
     if number is not None and contact.learned:
         async with uow.edit(Conversation, number) as editor:
-            recognise(editor, contact)
+            await recognise(uow, editor, contact)
             store(uow, delivered, editor)
 
 

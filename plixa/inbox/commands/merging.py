@@ -1,20 +1,30 @@
-"""Two contacts turned out to be one: their conversations on each number become one, with every message of both."""
+"""Two contacts turned out to be one: their conversations on each number become one, with every message of both.
+
+And what a conversation learns of its contact: how they are known now, and that they are shut out.
+"""
 
 from collections import defaultdict
 
 from plixa.contacts.commands.identities import Known
 from plixa.contacts.commands.merging import note_conversations
 from plixa.identity.queries.members import find_member_name
-from plixa.inbox.domain.conversation import Conversation, Status
-from plixa.inbox.domain.events import Absorbed, Merged
+from plixa.inbox.commands.targets import find_missed
+from plixa.inbox.domain.conversation import BlockedMeanwhile, Conversation, Status
+from plixa.inbox.domain.events import Absorbed, Failed, Merged
 from plixa.inbox.queries.conversations import get_last_seen
 from plixa.kernel.editor import Editor
 from plixa.kernel.uow import UnitOfWork
 
 EVERYWHERE = """SELECT contact_id, id, phone_instance_id FROM inbox_conversation
 WHERE tenant_id = $1 AND contact_id = ANY($2::bigint[]) ORDER BY id"""
-
-
+UNSENT = """WITH unsent AS (
+    SELECT o.id, m.id AS message_id FROM outbox o
+    JOIN inbox_message m ON m.tenant_id = o.tenant_id AND m.id = (o.payload->>'message_id')::bigint
+        AND m.status = 'queued' AND NOT m.in_doubt
+    WHERE o.tenant_id = $1 AND o.kind = 'inbox.send' AND o.order_key = ANY($2::text[]) AND o.state = 'waiting'
+    ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+)
+DELETE FROM outbox o USING unsent u WHERE o.tenant_id = $1 AND o.id = u.id RETURNING u.message_id"""
 OWN_KEYS = "UPDATE stream_key SET contact_id = $2 WHERE tenant_id = $1 AND contact_id = $3 RETURNING stream_id"
 
 
@@ -41,19 +51,32 @@ async def merge_conversations(uow: UnitOfWork, contact: Known, instance_id: int)
         for loser in losers:
             await absorb(uow, winner, loser)
         async with uow.edit(Conversation, winner) as editor:
-            recognise(editor, contact)
+            await recognise(uow, editor, contact)
             if contact.blocked:
-                editor.record(editor.state.block())
+                await shut_out(uow, editor)
     return kept.get(instance_id)
 
 
-def recognise(editor: Editor[Conversation], contact: Known) -> None:
+async def recognise(uow: UnitOfWork, editor: Editor[Conversation], contact: Known) -> None:
     """The conversation knows its contact as they are now, and whether they are let through."""
     editor.record(editor.state.know_contact(contact.id, contact.phone, contact.name))
     if contact.blocked and not editor.state.blocked:
-        editor.record(editor.state.block())
+        await shut_out(uow, editor)
     elif not contact.blocked:
         editor.record(editor.state.unblock())
+
+
+async def shut_out(uow: UnitOfWork, editor: Editor[Conversation]) -> None:
+    """The contact is blocked: the conversation ends, with what was missed by then, and what waits to be sent is not sent any more.
+
+    What a worker holds at the moment, and what the gateway may have, is left to ``Actors.send``.
+    """
+    missed = await find_missed(uow, editor, uow.now)
+    editor.record(editor.state.block())
+    editor.record(missed)
+    orders = [f"conversation/{number}" for number in (editor.state.number, *editor.state.absorbed)]
+    unsent = await (await uow.begin()).fetch(UNSENT, uow.tenant, orders)
+    editor.record(Failed(row["message_id"], BlockedMeanwhile.code, BlockedMeanwhile.default) for row in unsent)
 
 
 async def absorb(uow: UnitOfWork, winner: int, loser: int) -> None:

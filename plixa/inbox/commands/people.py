@@ -93,7 +93,7 @@ async def unmerge_contact(uow: UnitOfWork, contact: int) -> None:
     known = await find_known(uow, contact)
     for editor in editors:
         async with uow.edit(Conversation, editor.state.number):
-            recognise(editor, known)
+            await recognise(uow, editor, known)
     await uow.execute(OWN, contact, merge.undo.streams)
     await follow_contact(uow, merge.kept)
     await record(uow, "contact.unmerged", ("contact", contact), {"into": merge.kept})
@@ -117,7 +117,7 @@ async def adopt_conversation(uow: UnitOfWork, contact: Known, aliases: list[str]
     if found is None:
         return None
     async with uow.edit(Conversation, found["id"]) as editor:
-        recognise(editor, contact)
+        await recognise(uow, editor, contact)
         streams = [stream_id(Conversation.KIND, number) for number in (editor.state.number, *editor.state.absorbed)]
     await uow.execute(OWN, contact.id, streams)
     return int(found["id"])
@@ -134,7 +134,7 @@ async def follow_contact(uow: UnitOfWork, contact: int) -> None:
     known = await find_known(uow, contact)
     for editor in await theirs(uow, contact):
         async with uow.edit(Conversation, editor.state.number):
-            recognise(editor, known)
+            await recognise(uow, editor, known)
 
 
 async def theirs(uow: UnitOfWork, contact: int) -> list[Editor[Conversation]]:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from plixa.inbox.queries.saved_replies import SavedReplyView, get_saved_reply, list_saved_replies
 from plixa.kernel.audit import record, record_change
 from plixa.kernel.errors import Conflict
-from plixa.kernel.ordering import Reorder, rearranged
+from plixa.kernel.ordering import Order, Reorder, reorder
 from plixa.kernel.tenancy import lock_of
 from plixa.kernel.uow import UnitOfWork
 
@@ -19,6 +19,7 @@ UPDATE: Final = "UPDATE saved_reply SET label = $3, body = $4 WHERE tenant_id = 
 DELETE: Final = "DELETE FROM saved_reply WHERE tenant_id = $1 AND id = $2"
 PLACE: Final = """UPDATE saved_reply r SET position = p.position FROM unnest($2::bigint[], $3::int[]) AS p(id, position)
 WHERE r.tenant_id = $1 AND r.id = p.id"""
+ORDER: Final = Order("saved_reply", PLACE)
 
 
 class SavedReply(Struct, frozen=True):
@@ -64,15 +65,7 @@ async def delete_saved_reply(uow: UnitOfWork, number: int) -> None:
 async def reorder_saved_replies(uow: UnitOfWork, data: Reorder) -> list[SavedReplyView]:
     """Put them in this order; ids that are not of this workspace are passed over, missing ones stay where they are."""
     await alone(uow)
-    before = await list_saved_replies(uow)
-    moved = rearranged({one.id: one.position for one in before}, data.ids)
-    if not moved:
-        return before
-    await uow.execute(PLACE, list(moved), list(moved.values()))
-    after = await list_saved_replies(uow)
-    orders = ({"ids": [one.id for one in order]} for order in (before, after))
-    await record(uow, "saved_reply.reordered", ("tenant", uow.tenant), *orders)
-    return after
+    return await reorder(uow, ORDER, list_saved_replies, data)
 
 
 async def alone(uow: UnitOfWork) -> None:

@@ -8,7 +8,16 @@ from msgspec import Meta, Struct
 
 from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.commands.messages import say
-from plixa.inbox.domain.care import SURVEY_WAITS, SurveyAsked, SurveyCommented, SurveyKept, SurveyRated
+from plixa.inbox.domain.care import (
+    ASKED_WHY,
+    COMMENTED,
+    RATED,
+    SURVEY_WAITS,
+    SurveyAsked,
+    SurveyCommented,
+    SurveyKept,
+    SurveyRated,
+)
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.queries.care import Csat, find_settings
 from plixa.inbox.queries.surveys import find_agent, get_csat_config, is_left_alone, list_surveys_of
@@ -27,6 +36,9 @@ KEEP: Final = """INSERT INTO csat_config
 (tenant_id, enabled, question, follow_up_enabled, follow_up_question, thank_you, visible_to_agents) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (tenant_id) DO UPDATE SET enabled = $2, question = $3, follow_up_enabled = $4, follow_up_question = $5, thank_you = $6,
 visible_to_agents = $7"""
+REMEMBER: Final = """INSERT INTO contact_asked (tenant_id, contact_id, at)
+SELECT tenant_id, $2::bigint, max(asked_at) FROM csat_response WHERE tenant_id = $1 AND conversation_id = $3 GROUP BY tenant_id
+ON CONFLICT (tenant_id, contact_id) DO UPDATE SET at = greatest(contact_asked.at, excluded.at)"""
 
 Said = Annotated[str, Meta(max_length=1000)]
 
@@ -61,9 +73,12 @@ async def update_csat_config(uow: UnitOfWork, data: UpdateCsat) -> None:
 
 
 async def ask_survey(uow: UnitOfWork, editor: Editor[Conversation]) -> None:
-    """An episode was closed by hand: ask how it was, where somebody served the customer, who was not asked within a day."""
+    """An episode was closed by hand: ask how it was, whether it was answered here or not, who was not asked within a day.
+
+    Nobody is asked of an episode in which neither they nor a human nor the AI wrote.
+    """
     settings, state = await find_settings(uow), editor.state
-    is_due = settings.csat.enabled and state.care.served and not settings.is_silent
+    is_due = settings.csat.enabled and (state.care.asked or state.care.served) and not settings.is_silent
     if not is_due or state.blocked or state.contact_id is None:
         return
     try:
@@ -96,11 +111,11 @@ async def answer_back(uow: UnitOfWork, editor: Editor[Conversation], answer: Sur
     if isinstance(answer, SurveyRated) and answer.comment_until is not None:
         await say(uow, editor, csat.follow_up_question or settings.text("follow_up"))
         expire_at(uow, editor, answer.survey_id, answer.comment_until)
-        return "rated, and asked for a comment"
+        return ASKED_WHY
     thanks = settings.text("thank_you") if csat.thank_you is None else csat.thank_you
     if thanks.strip():
         await say(uow, editor, thanks)
-    return "rated" if isinstance(answer, SurveyRated) else "commented"
+    return RATED if isinstance(answer, SurveyRated) else COMMENTED
 
 
 def expire_at(uow: UnitOfWork, editor: Editor[Conversation], survey: int, until: datetime) -> None:
@@ -113,6 +128,12 @@ async def expire_survey(uow: UnitOfWork, conversation: int, moment: datetime) ->
     """The timer of a survey."""
     async with edit_live(uow, conversation) as editor:
         editor.record(editor.state.care.expire_survey(max(uow.now, moment)))
+
+
+async def remember_asked(uow: UnitOfWork, conversation: int, contact: int | None) -> None:
+    """A conversation is about to be deleted: when its contact was last asked stays theirs."""
+    if contact is not None:
+        await uow.execute(REMEMBER, contact, conversation)
 
 
 async def keep_scores(uow: UnitOfWork, conversation: int) -> None:

@@ -17,6 +17,10 @@ LOW: Final = 3
 """A rating of so much or less may be asked about."""
 SURVEY_WAITS: Final = timedelta(hours=24)
 """For a rating, and once more for a comment."""
+CLOCKS: Final = timedelta(seconds=5)
+"""How far the clock by which a message was sent, which knows whole seconds, may be behind ours."""
+RATED, ASKED_WHY, COMMENTED = "rated", "rated, and asked for a comment", "commented"
+"""What the pipeline says of a message that answers a survey."""
 FIRST_RESPONSE, RESOLUTION = "first_response", "resolution"
 
 
@@ -159,14 +163,14 @@ class Survey(Struct, frozen=True, gc=False):
     rated: bool = False
 
     def answer(self, message: Received, now: datetime) -> Event | None:
-        """What a message is to it: a rating, a comment, or, as None, something else."""
+        """What a message is to it: a rating, a comment, or, as None, something else, such as what was written before it was asked."""
         body = message.content.body if message.content.type == "text" else None
         if not body or now >= self.until:
             return None
         if self.rated:
             return SurveyCommented(self.id, message.message_id)
         digit = RATING.match(body)
-        if digit is None:
+        if digit is None or message.sent_at < self.until - SURVEY_WAITS - CLOCKS:
             return None
         rating = int(digit[1])
         until = now + SURVEY_WAITS if self.follow_up and rating <= LOW else None

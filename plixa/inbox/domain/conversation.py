@@ -64,6 +64,10 @@ class ContactBlocked(Conflict):
     default = "This contact is blocked. Unblock them before writing to them."
 
 
+class BlockedMeanwhile(ContactBlocked):
+    default = "The contact was blocked before this message was sent."
+
+
 class Conversation(Aggregate, frozen=True):
     """Open or closed, asleep or awake, somebody's or nobody's. ``contact_id`` is null once the contact was deleted."""
 

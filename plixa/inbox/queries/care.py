@@ -15,7 +15,8 @@ from projections.inbox import InboxRow
 CARE: Final = """SELECT t.locale, t.timezone, t.status = 'suspended' OR t.purge_at IS NOT NULL AS is_silent,
     s.first_response_seconds, s.resolution_seconds,
     c.tenant_id AS surveyed, c.enabled, c.question, c.follow_up_enabled, c.follow_up_question, c.thank_you, c.visible_to_agents,
-    h.since, h.timezone AS hours_timezone, h.enabled AS hours_enabled, h.message, h.hours::text, h.pause_sla
+    h.since, h.timezone AS hours_timezone, h.enabled AS hours_enabled, h.message, h.hours::text, h.pause_sla,
+    (SELECT array_agg(k.date) FROM closure k WHERE k.tenant_id = t.tenant_id AND k.date >= $2::timestamptz::date - 400) AS closed
 FROM tenant t
 LEFT JOIN sla_config s ON s.tenant_id = t.tenant_id
 LEFT JOIN csat_config c ON c.tenant_id = t.tenant_id
@@ -31,6 +32,15 @@ TEXTS: Final = {
         "away": "We are closed at the moment. We will answer as soon as we are back.",
         "welcome": "Hello! Thank you for your message. We will answer shortly.",
         "opted_out": "You will receive no more of our announcements. Write START to receive them again.",
+        "reminder": "Reminder: {service} with {provider} on {date} at {time}. Reply 1 to confirm, or 2 if you need another time.",
+        "reminder_confirmed": "Thank you, your appointment is confirmed. See you then!",
+        "reminder_move": "All right. Somebody will get in touch with you about another time.",
+        "offer": "A time has become free: {service} with {provider} on {date} at {time}. "
+        "Reply 1 to take it, or 2 to let it pass. We keep it for you until {until}.",
+        "offer_booked": "Done! {service} with {provider} on {date} at {time} is booked for you.",
+        "offer_requested": "Thank you! We have asked for {service} with {provider} on {date} at {time} and will tell you once it is confirmed.",
+        "offer_passed": "All right. You stay on our waiting list.",
+        "offer_over": "We are sorry, this time is no longer free. You stay on our waiting list.",
     },
     "pt-BR": {
         "question": "Como foi o nosso atendimento? Responda com uma nota de 1 (ruim) a 5 (ótimo).",
@@ -39,6 +49,15 @@ TEXTS: Final = {
         "away": "Estamos fechados no momento. Responderemos assim que voltarmos.",
         "welcome": "Olá! Obrigado pela sua mensagem. Já vamos responder.",
         "opted_out": "Você não receberá mais os nossos comunicados. Escreva VOLTAR para recebê-los de novo.",
+        "reminder": "Lembrete: {service} com {provider}, {date}, às {time}. Responda 1 para confirmar ou 2 se precisar de outro horário.",
+        "reminder_confirmed": "Obrigado, o seu horário está confirmado. Até lá!",
+        "reminder_move": "Tudo bem. Alguém vai falar com você sobre outro horário.",
+        "offer": "Surgiu um horário: {service} com {provider}, {date}, às {time}. "
+        "Responda 1 para ficar com ele ou 2 para deixar passar. Ele fica reservado para você até {until}.",
+        "offer_booked": "Pronto! {service} com {provider}, {date}, às {time}, está marcado para você.",
+        "offer_requested": "Obrigado! Pedimos {service} com {provider}, {date}, às {time}, e avisaremos assim que for confirmado.",
+        "offer_passed": "Tudo bem. Você continua na nossa lista de espera.",
+        "offer_over": "Desculpe, este horário não está mais livre. Você continua na nossa lista de espera.",
     },
     "es": {
         "question": "¿Cómo fue nuestra atención? Responde con un número del 1 (mala) al 5 (excelente).",
@@ -47,6 +66,16 @@ TEXTS: Final = {
         "away": "En este momento estamos cerrados. Responderemos en cuanto volvamos.",
         "welcome": "¡Hola! Gracias por tu mensaje. Te respondemos en breve.",
         "opted_out": "No recibirás más nuestros anuncios. Escribe START para volver a recibirlos.",
+        "reminder": "Recordatorio: {service} con {provider}, {date}, a las {time}. "
+        "Responde 1 para confirmar o 2 si necesitas otro horario.",
+        "reminder_confirmed": "Gracias, tu cita está confirmada. ¡Hasta entonces!",
+        "reminder_move": "De acuerdo. Alguien se pondrá en contacto contigo para buscar otro horario.",
+        "offer": "Se ha liberado un horario: {service} con {provider}, {date}, a las {time}. "
+        "Responde 1 para quedártelo o 2 para dejarlo pasar. Te lo guardamos hasta las {until}.",
+        "offer_booked": "¡Listo! {service} con {provider}, {date}, a las {time}, está reservado para ti.",
+        "offer_requested": "¡Gracias! Hemos pedido {service} con {provider}, {date}, a las {time}, y te avisaremos cuando se confirme.",
+        "offer_passed": "De acuerdo. Sigues en nuestra lista de espera.",
+        "offer_over": "Lo sentimos, este horario ya no está libre. Sigues en nuestra lista de espera.",
     },
 }
 """What is said where the workspace has no words of its own."""
@@ -98,7 +127,8 @@ async def read_settings(uow: UnitOfWork) -> Settings:
     hours = None
     if row["since"] is not None:
         week = msgspec.json.decode(row["hours"], type=list[Day])
-        hours = Hours(row["since"], row["hours_timezone"], row["hours_enabled"], row["message"], week, row["pause_sla"])
+        kept = (row["since"], row["hours_timezone"], row["hours_enabled"], row["message"])
+        hours = Hours(*kept, week, row["pause_sla"], frozenset(row["closed"] or ()))
     standing = (row["locale"], row["timezone"], row["is_silent"])
     return Settings(*standing, row["first_response_seconds"], row["resolution_seconds"], csat, hours)
 

@@ -1,15 +1,15 @@
 """What happened, and how it was: a conversation's stream decoded, and its views folded up to an instant."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from plixa.inbox.domain.care import SurveyRated
+from plixa.inbox.domain.care import ASKED_WHY, COMMENTED, RATED, SurveyRated
 from plixa.inbox.domain.conversation import Conversation
-from plixa.inbox.domain.events import Absorbed
+from plixa.inbox.domain.events import Absorbed, Received
 from plixa.inbox.queries.care import may_see_scores
 from plixa.inbox.queries.conversations import ConversationView, refuse_hidden, view_row
 from plixa.inbox.queries.messages import MessageView, QuotedView, Span, refuse_hidden_conversation, row_view
@@ -23,6 +23,10 @@ from plixa.kernel.projection import Rows
 from plixa.kernel.uow import UnitOfWork
 from projections.inbox import inbox
 from projections.messages import MessageRow, messages
+
+ANSWERED: Final = "answered"
+TELLING: Final = frozenset({RATED, ASKED_WHY, COMMENTED})
+"""What the pipeline says of an answer, which lets guess whether it was a low rating."""
 
 
 class EventView(Struct, frozen=True):
@@ -55,15 +59,15 @@ def event_view(fact: Recorded) -> EventView:
 
 
 def without_score(view: EventView, viewer: Principal | None, shows: bool) -> EventView:
-    """An event without the rating an agent may not see; ``shows``: they may see their own."""
-    if (
-        view.type != SurveyRated.TOPIC
-        or viewer is None
-        or viewer.role == "owner"
-        or (shows and view.data.get("agent_id") == viewer.user_id)
-    ):
+    """An event without the rating an agent may not see, nor what follows from a low one; ``shows``: they may see their own."""
+    if viewer is None or viewer.role == "owner":
         return view
-    return replace(view, data=view.data | {"rating": None})
+    if view.type == SurveyRated.TOPIC and not (shows and view.data.get("agent_id") == viewer.user_id):
+        return replace(view, data=view.data | {"rating": None, "comment_until": None})
+    if view.type == Received.TOPIC and view.data.get("handling"):
+        told = [[step, ANSWERED if reason in TELLING else reason] for step, reason in view.data["handling"]]
+        return replace(view, data=view.data | {"handling": told})
+    return view
 
 
 async def get_conversation_as_of(uow: UnitOfWork, number: int, moment: datetime) -> ConversationView:

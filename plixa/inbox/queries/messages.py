@@ -33,6 +33,8 @@ ONE = f"{SELECT} AND m.conversation_id = $2 AND m.id = $3::bigint"
 BY_ID = f"{SELECT} AND m.id = ANY($2::bigint[])"
 NEWEST = 2**63 - 1
 FOUND = "SELECT id FROM find_texts($2::text[], $3::bigint, $4::int, $5::bigint) AS found(id) WHERE scope.tenant IS NOT NULL"
+TO_BLOCKED = """SELECT FROM inbox_message m JOIN inbox_conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
+WHERE m.tenant_id = scope.tenant AND m.id = $2 AND c.blocked"""
 BLOBS = "SELECT media->>'blob' AS blob FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND media ? 'blob'"
 LATEST_IN = """SELECT gateway_id FROM inbox_message WHERE tenant_id = scope.tenant AND conversation_id = $2 AND direction = 'in'
 AND gateway_id IS NOT NULL ORDER BY sent_at DESC, id DESC LIMIT 50"""
@@ -259,6 +261,11 @@ async def get_outbound(uow: UnitOfWork, conversation: int, row: MessageRow | Non
         quoted_from_me=quoted is not None and quoted.direction == "out",
         quoted_body=quoted.body if quoted else None,
     )
+
+
+async def is_to_blocked(uow: UnitOfWork, message: int) -> bool:
+    """Is a message for somebody who is blocked?"""
+    return await uow.fetchrow(TO_BLOCKED, message) is not None
 
 
 async def list_blobs(uow: UnitOfWork, conversation: int) -> list[str]:

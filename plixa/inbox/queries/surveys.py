@@ -17,9 +17,15 @@ from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 from projections.surveys import SurveyRow, surveys
 
-LEFT_ALONE: Final = """SELECT EXISTS (SELECT FROM inbox_conversation c JOIN csat_response s
+LEFT_ALONE: Final = """WITH RECURSIVE one AS (
+    SELECT id FROM contact WHERE tenant_id = scope.tenant AND id = $2
+    UNION ALL
+    SELECT c.id FROM contact c JOIN one ON c.merged_into = one.id WHERE c.tenant_id = scope.tenant
+)
+SELECT EXISTS (SELECT FROM inbox_conversation c JOIN csat_response s
     ON s.tenant_id = c.tenant_id AND s.conversation_id = c.id AND s.asked_at > $3::timestamptz
     WHERE c.tenant_id = scope.tenant AND c.contact_id = $2)
+OR EXISTS (SELECT FROM contact_asked a JOIN one ON a.contact_id = one.id WHERE a.tenant_id = scope.tenant AND a.at > $3::timestamptz)
 OR EXISTS (SELECT FROM contact WHERE tenant_id = scope.tenant AND id = $2 AND opted_out_at IS NOT NULL) AS is_so"""
 OF_CONVERSATION: Final = (
     f"SELECT {', '.join(surveys.table.names)} FROM csat_response WHERE tenant_id = scope.tenant AND conversation_id = $2 ORDER BY id"  # noqa: S608
