@@ -12,6 +12,7 @@ from plixa.kernel.envelope import Page
 from plixa.kernel.event_store import stream_id
 from plixa.kernel.paging import Paging
 from plixa.kernel.uow import UnitOfWork
+from plixa.support.domain.events import STAFF_ONLY
 from projections.audit import AuditRow, audit
 
 COLUMNS: Final = ", ".join(f"a.{name}" for name in audit.table.names)
@@ -19,7 +20,9 @@ PROOF: Final = """, (SELECT e.hash FROM event e WHERE e.tenant_id = a.tenant_id 
 (SELECT e.hash FROM event e WHERE e.tenant_id = a.tenant_id AND e.position = a.id - 1) AS previous, a.tenant_id"""
 STREAMS: Final = {"conversation": "/v1/conversations/{}/events"}
 """Kinds of subjects that have a stream of their own, and where it is read."""
-OWNED: Final = frozenset({*STREAMS, "phone_instance"})
+OWNED: Final = frozenset({*STREAMS, "phone_instance", "ticket"})
+TOLD: Final = f"a.action NOT IN ({', '.join(repr(event.TOPIC) for event in STAFF_ONLY)})"
+"""Not deeds of staff that are no business of the workspace's, though its log keeps them. In plain sight of the planner."""
 REFUSALS: Final = ("_failed", "_denied", "_refused")
 """How the action of an entry ends that tells of something that was not done."""
 
@@ -99,6 +102,7 @@ class StaffFilters(Struct, frozen=True):
 async def list_entries(uow: UnitOfWork, filters: AuditFilters, paging: Paging) -> tuple[list[AuditEntryView], Page]:
     """A workspace's trail, newest first."""
     found = Conditions("a.tenant_id = scope.tenant")
+    found.add(TOLD)
     if filters.user_id is not None:
         user = found.bind(filters.user_id)
         found.add(f"((a.actor_type = 'member' AND a.actor_id = {user}::bigint) OR a.behalf_id = {user}::bigint)")

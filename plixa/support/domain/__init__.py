@@ -1,0 +1,1 @@
+"""What may happen to a ticket, and what an article may say: events, the aggregate that decides, the errors it refuses with."""

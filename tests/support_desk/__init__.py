@@ -1,0 +1,1 @@
+"""Tests of support: tickets on both sides, and the knowledge base."""
