@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def doctor() -> None:
-    """Check settings, servers, clock, gateway, mail, disk and migrations; exit code 1 when something is wrong."""
+    """Check settings, servers, clock, gateway, mail, disk, migrations and what workers left undone; exit code 1 when something is wrong."""
     with connected() as settings:
         checks = asyncio.run(_examine(settings))
     _show(checks)
@@ -34,20 +34,26 @@ async def _examine(settings: "Settings") -> "list[Check]":
     gateway = await gateway_check(settings.gateway_url)
     if settings.evolution_url is None and not gateway.well:
         gateway = msgspec.structs.replace(gateway, found="the sandbox gateway runs with plixa up", advice=None)
-    return [*checks, gateway, await _mail(settings), disk_check(settings.home)]
+    return [*checks, gateway, await _mail(settings), await _google(settings), disk_check(settings.home)]
 
 
 async def _database(settings: "Settings") -> "list[Check]":
     import asyncpg
 
-    from plixa.kernel.health import Check, clock_check, database_checks, migration_check
+    from plixa.kernel.database import SYSTEM_ROLE
+    from plixa.kernel.health import Check, clock_check, database_checks, migration_check, work_checks
+    from projections.registry import ASYNC
 
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return [Check("database", str(error) or "no answer", "Start the server, or correct PLIXA_DATABASE_URL.")]
     try:
-        return [*await database_checks(connection), await clock_check(connection), await migration_check(connection)]
+        checks = [*await database_checks(connection), await clock_check(connection), await migration_check(connection)]
+        if checks[-1].well:
+            await connection.execute(f"SET ROLE {SYSTEM_ROLE}")
+            checks += await work_checks(connection, [projection.name for projection in ASYNC])
+        return checks
     finally:
         await connection.close()
 
@@ -65,6 +71,21 @@ async def _mail(settings: "Settings") -> "Check":
     except MailError as error:
         return Check("mail", f"{mailer.name}: {error}", "Correct PLIXA_RESEND_API_KEY or PLIXA_SMTP_URL, or wait for the server.")
     return Check("mail", mailer.name)
+
+
+async def _google(settings: "Settings") -> "Check":
+    from plixa.kernel.health import Check
+    from plixa.scheduling.client import GoogleError, create_google
+
+    google = create_google(settings)
+    if google is None:
+        return Check("google calendar", "not set up: members cannot connect theirs, feeds work")
+    try:
+        await google.check()
+    except GoogleError as error:
+        advice = "Correct PLIXA_GOOGLE_CLIENT_ID and PLIXA_GOOGLE_CLIENT_SECRET, or wait for Google."
+        return Check("google calendar", str(error), advice)
+    return Check("google calendar", "told of changes" if google.can_be_told else "read every ten minutes: changes are told to https only")
 
 
 def _show(checks: "list[Check]") -> None:

@@ -49,17 +49,38 @@ def list_all() -> None:
 
     for person in run(lambda uow, _: list_staff(uow)):
         factor = "2FA" if person.two_factor_enabled else "no 2FA"
-        click.echo(f"{person.id}  {person.name} <{person.email}>  {factor}  since {person.created_at:%Y-%m-%d}")
+        until = f"  until {person.deactivated_at:%Y-%m-%d}" if person.deactivated_at else ""
+        click.echo(f"{person.id}  {person.name} <{person.email}>  {factor}  since {person.created_at:%Y-%m-%d}{until}")
 
 
-@staff.command("remove")
+@staff.command("deactivate")
 @click.argument("email")
-def remove(email: str) -> None:
-    """Remove a staff person; their sessions, also as somebody else, end at once."""
-    from plixa.backoffice.commands.staff import remove_staff
+def deactivate(email: str) -> None:
+    """Let a staff person in no more; their sessions, also as somebody else, end at once."""
+    from plixa.backoffice.commands.staff import deactivate_staff
 
-    person = run(lambda uow, _: remove_staff(uow, email))
+    person = run(lambda uow, _: deactivate_staff(uow, email))
     click.echo(f"{person.name} <{person.email}> is no longer of the staff.")
+
+
+@staff.command("reactivate")
+@click.argument("email")
+def reactivate(email: str) -> None:
+    """Let a staff person in again who was deactivated."""
+    from plixa.backoffice.commands.staff import reactivate_staff
+
+    person = run(lambda uow, _: reactivate_staff(uow, email))
+    click.echo(f"{person.name} <{person.email}> is of the staff again.")
+
+
+@staff.command("reset-2fa")
+@click.argument("email")
+def reset_two_factor(email: str) -> None:
+    """Switch off the second factor of a staff person who lost it; their sessions end at once."""
+    from plixa.backoffice.commands.staff import reset_second_factor
+
+    person = run(lambda uow, _: reset_second_factor(uow, email))
+    click.echo(f"{person.name} <{person.email}> signs in with their password alone.")
 
 
 @staff.command("reset-password")

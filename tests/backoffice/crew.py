@@ -9,7 +9,7 @@ import msgspec
 from httpx import AsyncClient, Response
 from msgspec import Struct
 
-from plixa.backoffice.commands.staff import NewStaff, create_staff, remove_staff
+from plixa.backoffice.commands.staff import NewStaff, create_staff, deactivate_staff
 from plixa.identity.commands.sessions import Entrance
 from plixa.kernel.audit import PLATFORM
 from plixa.kernel.mail import Mail, open_mail
@@ -70,7 +70,7 @@ async def hire(entrance: Entrance, client: AsyncClient, name: str) -> Staff:
 async def dismiss(entrance: Entrance, staff: Staff) -> None:
     """They are of the staff no longer."""
     async with working(entrance.kernel, PLATFORM) as uow:
-        await perform(uow, lambda: remove_staff(uow, staff.email))
+        await perform(uow, lambda: deactivate_staff(uow, staff.email))
 
 
 async def mails(kernel: Kernel, tenant: int, template: str) -> list[Mail]:

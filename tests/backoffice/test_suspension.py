@@ -72,7 +72,7 @@ async def test_each_change_is_told_once(bruna: Staff, lucia_studios: Workspace, 
         ("staff", "tenant.reactivated"),
         ("staff", "tenant.suspended"),
     ]
-    assert (told[0][1].before, told[0][1].after) == ({"status": "active"}, {"status": "suspended", "reason": None})
+    assert (told[0][1].before, told[0][1].after) == ({"status": "active", "reason": None}, {"status": "suspended", "reason": None})
     written = await mails(kernel, lucia_studios.tenant, "workspace_suspended")
     assert [(mail.to, mail.values["workspace"]) for mail in written] == [(lucia.email, "Lúcia Studios")] * 2
     assert len(await mails(kernel, lucia_studios.tenant, "workspace_reactivated")) == 1

@@ -12,6 +12,7 @@ from plixa.kernel.settings import Settings
 from tests.backoffice.crew import Staff, codes
 from tests.identity.people import entries, value
 from tests.support.numbers import Number
+from tests.support.trail import follow_log
 from tests.support.world import Member, Workspace, register_workspace
 
 LICENCE = "UPDATE tenant SET license_expires_at = now() + make_interval(secs => $2) WHERE tenant_id = $1"
@@ -19,6 +20,7 @@ STATE = "SELECT plan, license_granted_at, license_expires_at FROM tenant WHERE t
 FUTURE = "UPDATE tenant SET purge_at = now() + interval '30 days', deletion_requested_at = now() WHERE tenant_id = $1"
 INVITED = """INSERT INTO invitation (tenant_id, email, role, token_hash, sealed_token, invited_by_name, created_at, expires_at)
 VALUES ($1, 'eva@example.com', 'agent', $2, '', 'Lucia', now(), now() + interval '7 days')"""
+HELP = {"subject": "Help", "body": "Nothing works"}
 CREATED = "UPDATE tenant SET created_at = $2 WHERE tenant_id = $1"
 
 
@@ -37,6 +39,7 @@ async def ids(staff: Staff, **query: Any) -> list[int]:
 async def test_the_list_shows_plan_usage_and_state(
     bruna: Staff, lucia_studios: Workspace, ana: Member, connected_number: Number, settings: Settings
 ) -> None:
+    await follow_log(lucia_studios.kernel, lucia_studios.tenant)
     (row,) = await bruna.do("GET", "/tenants", params={"q": lucia_studios.owner.email})
     assert row | {"created_at": 0, "last_activity_at": 0, "slug": 0} == {
         "id": lucia_studios.tenant,
@@ -48,12 +51,14 @@ async def test_the_list_shows_plan_usage_and_state(
         "country_code": "BR",
         "members_count": 2,
         "whatsapp_numbers_count": 1,
+        "messages_30d": 0,
+        "storage_bytes": 0,
         "last_activity_at": 0,
         "created_at": 0,
     }
     activity = datetime.fromisoformat(row["last_activity_at"])
     assert timedelta() <= datetime.now(UTC) - activity < timedelta(minutes=1)
-    assert activity > datetime.fromisoformat(row["created_at"])
+    assert activity >= datetime.fromisoformat(row["created_at"])
 
 
 async def test_the_list_is_searched_filtered_and_paged(bruna: Staff, entrance: Entrance) -> None:
@@ -91,10 +96,30 @@ async def test_the_list_is_searched_filtered_and_paged(bruna: Staff, entrance: E
     assert codes(await bruna.call("GET", "/tenants", params={"cursor": "x"})) == (422, "VALIDATION_FAILED")
 
 
+async def test_the_list_is_sorted_by_the_last_activity(bruna: Staff, entrance: Entrance, client: AsyncClient) -> None:
+    word = f"Quitanda{datetime.now(UTC).timestamp():.0f}"
+    made = [await register_workspace(entrance, f"{word} {place}", "Rui") for place in range(3)]
+    for one in (made[2], made[0], made[1]):
+        answer = await client.patch("/v1/me", json={"name": "Rui Costa"}, headers=one.owner.headers)
+        assert answer.status_code == 200, answer.text
+        await follow_log(entrance.kernel, one.tenant)
+    first, second, third = (one.tenant for one in made)
+    assert await ids(bruna, q=word, sort="last_activity_at") == [second, first, third]
+    assert await ids(bruna, q=word, sort="last_activity_at", status="active", limit=1) == [second, first, third]
+    assert await ids(bruna, q=word, sort="created_at") == [third, second, first] == await ids(bruna, q=word)
+    every = await ids(bruna, sort="last_activity_at", limit=200)
+    assert (every[:3], 0 in every, len(every)) == ([second, first, third], False, len(set(every)))
+    assert codes(await bruna.call("GET", "/tenants", params={"sort": "name"})) == (422, "VALIDATION_FAILED")
+
+
 async def test_one_workspace_in_full(bruna: Staff, lucia_studios: Workspace, ana: Member, connected_number: Number) -> None:
     place = f"/tenants/{lucia_studios.tenant}"
     await bruna.do("POST", f"{place}/license", json={"plan_key": "professional"})
     await value(lucia_studios.kernel, INVITED, lucia_studios.tenant, b"1" * 32)
+    asked = [await bruna.client.post("/v1/support/tickets", json=HELP, headers=lucia_studios.owner.headers) for _ in range(2)]
+    number = asked[0].json()["data"]["id"]
+    closed = await bruna.client.post(f"/v1/support/tickets/{number}/close", headers=lucia_studios.owner.headers)
+    assert closed.status_code == 200, closed.text
     shown = await bruna.do("GET", place)
     assert (shown["owner"]["email"], shown["owner"]["role"]) == (lucia_studios.owner.email, "owner")
     assert [member["id"] for member in shown["members"]] == [lucia_studios.owner.id, ana.id]
@@ -108,7 +133,30 @@ async def test_one_workspace_in_full(bruna: Staff, lucia_studios: Workspace, ana
     }
     assert (shown["plan"], shown["plan_source"], "ai" in shown["features"]) == ("professional", "license", True)
     assert (shown["allow_support_access"], shown["suspended_at"], shown["deletion_scheduled_at"]) == (False, None, None)
-    assert (await bruna.call("GET", shown["audit_log"].removeprefix("/v1/admin"))).status_code == 200
+    assert shown["subscription"]["usage"] == {"seats": 3, "whatsapp_numbers": 1}
+    assert (shown["subscription"]["plan_key"], shown["subscription"]["source"]) == ("professional", "license")
+    assert shown["open_tickets"] == 1
+    assert {step["key"]: step["done"] for step in shown["onboarding"]["steps"]}["connect_whatsapp"]
+    trail = shown["audit_log"].removeprefix("/v1/admin")
+    for reason in range(11):
+        await bruna.impersonate(lucia_studios, reason=f"Ticket {reason}")
+    await follow_log(lucia_studios.kernel, lucia_studios.tenant)
+    newest = (await bruna.do("GET", place))["recent_audit"]
+    assert [deed["after"]["reason"] for deed in newest] == [f"Ticket {reason}" for reason in range(10, 0, -1)]
+    assert newest[0] | {"id": 0, "at": 0, "after": 0} == {
+        "id": 0,
+        "at": 0,
+        "admin": {"id": bruna.id, "name": "Bruna"},
+        "action": "tenant.impersonated",
+        "subject_type": "member",
+        "subject_id": lucia_studios.owner.id,
+        "before": None,
+        "after": 0,
+    }
+    first = (await bruna.call("GET", f"{trail}&limit=7")).json()
+    second = (await bruna.call("GET", f"{trail}&limit=7&cursor={first['meta']['next_cursor']}")).json()
+    told = [entry["action"] for page in (first, second) for entry in page["data"]]
+    assert told == [*["tenant.impersonated"] * 11, "license.granted"]
 
 
 @pytest.mark.parametrize("tenant", ["0", "-1", "999999999999", "99999999999999999999"])

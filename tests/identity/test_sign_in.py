@@ -1,9 +1,9 @@
 """Signing in tells nobody who is a member, and leaves a trace."""
 
 import asyncio
+import math
 import secrets
 import time
-from statistics import median
 from typing import Any
 
 import httpx
@@ -51,14 +51,15 @@ async def test_unknown_address_and_wrong_password_take_the_same_time(entrance: E
     app = stricter(entrance, msgspec.structs.replace(settings, argon2=SLOW))
     async with connect(app, anywhere()) as client:
         known = (await registered(client))["user"]["email"]
-        seconds: dict[str, list[float]] = {known: [], "nobody@plixa.app": []}
-        for _ in range(15):
-            for email, taken in seconds.items():
+        quickest = dict.fromkeys((known, "nobody@plixa.app"), math.inf)
+        for turn in range(100):  # whoever else is busy only adds to what it takes: the quickest of many tells what that is
+            for email, best in quickest.items():
                 started = time.perf_counter()
                 assert (await sign_in(client, email, "not-the-password")).status_code == 401
-                taken.append(time.perf_counter() - started)
-    slower, faster = sorted((median(taken) for taken in seconds.values()), reverse=True)
-    assert slower / faster < 1.3
+                quickest[email] = min(best, time.perf_counter() - started)
+            if turn >= 15 and max(quickest.values()) < 1.3 * min(quickest.values()):
+                break
+    assert max(quickest.values()) < 1.3 * min(quickest.values())
 
 
 @pytest.mark.parametrize(

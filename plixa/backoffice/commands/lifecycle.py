@@ -25,6 +25,8 @@ Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
 """Why staff do something; the owner reads it."""
 UNSAID: Final = "–"
 """Stands for a reason that was not given."""
+ACTIVE: Final = {"status": "active", "reason": None}
+"""A workspace that is not suspended, as the audit trail tells it."""
 
 
 class Suspend(Struct, frozen=True):
@@ -47,7 +49,7 @@ async def suspend_tenant(uow: UnitOfWork, data: Suspend) -> None:
         return
     await uow.execute(SUSPEND, uow.now, data.reason)
     tell_owner(uow, tenant, "workspace_suspended", f"workspace_suspended/{uow.now.isoformat()}", {"reason": data.reason or UNSAID})
-    await record(uow, "tenant.suspended", ("tenant", uow.tenant), {"status": "active"}, {"status": "suspended", "reason": data.reason})
+    await record(uow, "tenant.suspended", ("tenant", uow.tenant), ACTIVE, {"status": "suspended", "reason": data.reason})
 
 
 async def reactivate_tenant(uow: UnitOfWork) -> None:
@@ -57,7 +59,7 @@ async def reactivate_tenant(uow: UnitOfWork) -> None:
         return
     await uow.execute(REACTIVATE)
     tell_owner(uow, tenant, "workspace_reactivated", f"workspace_reactivated/{uow.now.isoformat()}", {})
-    await record(uow, "tenant.reactivated", ("tenant", uow.tenant), {"status": "suspended"}, {"status": "active"})
+    await record(uow, "tenant.reactivated", ("tenant", uow.tenant), {"status": "suspended", "reason": tenant.suspended_reason}, ACTIVE)
 
 
 async def grant_license(uow: UnitOfWork, settings: Settings, data: GrantLicence) -> None:

@@ -7,7 +7,8 @@ from msgspec import Meta, Struct
 
 from plixa.backoffice.queries.staff import StaffView, find_staff, get_staff
 from plixa.identity.commands.passwords import set_password
-from plixa.identity.commands.sessions import end_impersonations
+from plixa.identity.commands.sessions import end_impersonations, end_sessions
+from plixa.identity.commands.two_factor import forget_two_factor
 from plixa.identity.domain import EMAIL, NewPassword, Text
 from plixa.identity.queries.two_factor import hold_member
 from plixa.kernel.audit import record
@@ -17,7 +18,7 @@ from plixa.kernel.uow import UnitOfWork
 
 INSERT: Final = """INSERT INTO member (tenant_id, id, name, email, password_hash, role, created_at)
 VALUES ($1, $2, $3, $4, $5, 'staff', $6)"""
-DELETE: Final = "DELETE FROM member WHERE tenant_id = $1 AND id = $2"
+SET_DEACTIVATED: Final = "UPDATE member SET deactivated_at = $3 WHERE tenant_id = $1 AND id = $2"
 
 
 class AlreadyStaff(Conflict):
@@ -48,12 +49,37 @@ async def create_staff(uow: UnitOfWork, passwords: PasswordChecker, data: NewSta
     return await get_staff(uow, number)
 
 
-async def remove_staff(uow: UnitOfWork, email: str) -> StaffView:
-    """Remove a staff person, with their sessions and every impersonation by them; raises NotFound."""
+async def deactivate_staff(uow: UnitOfWork, email: str) -> StaffView:
+    """A staff person left: their sessions and every impersonation by them end, and no password lets them in. Raises NotFound."""
     person = await find_staff(uow, email.lower())
-    await end_impersonations(uow, person.id)
-    await uow.execute(DELETE, person.id)
-    await record(uow, "staff.removed", ("staff", person.id), before={"name": person.name, "email": person.email})
+    await hold_member(uow, person.id)
+    if person.deactivated_at is None:
+        await end_impersonations(uow, person.id)
+        await end_sessions(uow, person.id)
+        await uow.execute(SET_DEACTIVATED, person.id, uow.now)
+        await record(uow, "staff.deactivated", ("staff", person.id), {"is_active": True}, {"is_active": False})
+    return person
+
+
+async def reactivate_staff(uow: UnitOfWork, email: str) -> StaffView:
+    """They are back, with the password and the second factor they had; raises NotFound."""
+    person = await find_staff(uow, email.lower())
+    await hold_member(uow, person.id)
+    if person.deactivated_at is not None:
+        await uow.execute(SET_DEACTIVATED, person.id, None)
+        await record(uow, "staff.reactivated", ("staff", person.id), {"is_active": False}, {"is_active": True})
+    return person
+
+
+async def reset_second_factor(uow: UnitOfWork, email: str) -> StaffView:
+    """A staff person lost their second factor: it is off, their sessions end, and they are told by mail. Raises NotFound."""
+    person = await find_staff(uow, email.lower())
+    held = await hold_member(uow, person.id)
+    if held.two_factor_confirmed_at is not None:
+        await end_impersonations(uow, person.id)
+        await forget_two_factor(uow, held)
+        subject, enabled = ("staff", person.id), "two_factor_enabled"
+        await record(uow, "staff.second_factor_reset", subject, {enabled: True}, {enabled: False})
     return person
 
 

@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from plixa.backoffice.commands.impersonating import Impersonate, ImpersonationView, impersonate, leave_impersonation
 from plixa.backoffice.commands.lifecycle import GrantLicence, Suspend, grant_license, reactivate_tenant, revoke_license, suspend_tenant
 from plixa.backoffice.queries.tenants import (
+    Sort,
     Source,
     State,
     TenantDetailView,
@@ -34,9 +35,10 @@ def provide_filters(
     status: FromQuery[State | None] = None,
     plan: Annotated[str | None, QueryParameter(max_length=64)] = None,
     source: FromQuery[Source | None] = None,
+    sort: FromQuery[Sort] = "created_at",
 ) -> TenantFilters:
     """Which workspaces."""
-    return TenantFilters(q, status, plan, source)
+    return TenantFilters(q, status, plan, source, sort)
 
 
 def provide_tenant_uow(request: Request[Any, Any, Any], tenant_id: FromPath[int]) -> UnitOfWork:
@@ -56,7 +58,7 @@ class TenantListController(Controller):
     async def index(
         self, kernel: Machinery, settings: Configuration, filters: NamedDependency[TenantFilters], paging: PageWanted
     ) -> Data[list[TenantView]]:
-        """Every workspace with its plan, usage and state, newest first."""
+        """Every workspace with its plan, usage and state, the newest or, by ``sort``, the latest active first."""
         return Data(*await list_tenants(kernel.system, settings, filters, paging))
 
 
@@ -67,7 +69,7 @@ class TenantController(Controller):
 
     @get("/", access=Access.STAFF, summary="Show a workspace")
     async def show(self, uow: Uow, settings: Configuration) -> Data[TenantDetailView]:
-        """One workspace in full: its people, numbers, licence, and usage against its limits."""
+        """One workspace in full: its people, numbers, licence, usage against its limits, and what staff did in it of late."""
         return Data(await get_tenant(uow, settings))
 
     @post("/suspend", access=Access.STAFF, summary="Suspend a workspace", status_code=200)

@@ -10,19 +10,20 @@ from plixa.kernel.errors import NotFound, Unauthenticated
 from plixa.kernel.event_store import Person
 from plixa.kernel.uow import UnitOfWork
 
-STAFF: Final = """SELECT id, name, email, two_factor_confirmed_at IS NOT NULL AS has_two_factor, created_at FROM member
+STAFF: Final = """SELECT id, name, email, two_factor_confirmed_at IS NOT NULL AS has_two_factor, created_at, deactivated_at FROM member
 WHERE tenant_id = scope.tenant"""
 PERSON: Final = "SELECT id, name FROM member WHERE tenant_id = 0 AND id = $1"
 
 
 class StaffView(Struct, frozen=True):
-    """A staff person."""
+    """A staff person; one who left is ``deactivated_at`` some time, and stays so that what they did keeps a name."""
 
     id: int
     name: str
     email: str
     two_factor_enabled: bool
     created_at: datetime
+    deactivated_at: datetime | None
 
 
 async def get_staff(uow: UnitOfWork, number: int) -> StaffView:

@@ -26,10 +26,10 @@ LIFE: Final = {"panel": timedelta(days=PANEL_DAYS), "staff": timedelta(hours=STA
 NEW_TOKEN: Final = """
 INSERT INTO access_token (tenant_id, member_id, kind, name, hash, agent, created_at, expires_at)
 SELECT tenant_id, id, $4, $4, $5, $6, $7, $8 FROM member
-WHERE tenant_id = $1 AND id = $2 AND password_hash = $3 FOR NO KEY UPDATE RETURNING id
+WHERE tenant_id = $1 AND id = $2 AND password_hash = $3 AND deactivated_at IS NULL FOR NO KEY UPDATE RETURNING id
 """
-"""Nothing where the member was removed, or the password changed, since it was verified. The row is locked, so that whoever changes the
-password now waits, and then ends this session too."""
+"""Nothing where the member was removed or deactivated, or the password changed, since it was verified. The row is locked, so that whoever
+changes the password now waits, and then ends this session too."""
 REHASH: Final = "UPDATE member SET password_hash = $3 WHERE tenant_id = $1 AND id = $2"
 FAILED: Final = "UPDATE member SET failed_sign_ins = failed_sign_ins + 1 WHERE tenant_id = $1 AND id = $2"
 SUCCEEDED: Final = "UPDATE member SET failed_sign_ins = 0 WHERE tenant_id = $1 AND id = $2"

@@ -1,10 +1,10 @@
 """Second factors: setting one up, proving it at sign-in, recovery codes, switching it off."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import pyotp
 import segno
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from plixa.identity.commands.account import call_waiting
 from plixa.identity.commands.sessions import (
@@ -25,9 +25,11 @@ from plixa.kernel.audit import PLATFORM, record
 from plixa.kernel.auth import Principal
 from plixa.kernel.errors import Conflict, Invalid, Unauthenticated
 from plixa.kernel.mail import Mail, send_mail
+from plixa.kernel.passwords import LONGEST
 from plixa.kernel.requests import current_request_id
 from plixa.kernel.uow import UnitOfWork, perform, working
 
+Password = Annotated[str, Meta(max_length=LONGEST)]
 ISSUER: Final = "Plixa"
 TRIES: Final = 5
 """Wrong codes that end a sign-in."""
@@ -78,6 +80,32 @@ class Proof(Struct, frozen=True):
 
     code: Code | None = None
     recovery_code: Code | None = None
+
+
+class PasswordAgain(Struct, frozen=True):
+    """The caller's password, against stolen tokens."""
+
+    password: Password
+
+
+class Disable(Struct, frozen=True):
+    """The caller's password and, for good measure, a code of their authenticator app."""
+
+    password: Password
+    code: Code | None = None
+
+
+class Confirm(Struct, frozen=True):
+    """The first code the authenticator app shows."""
+
+    code: Code
+
+
+class Revoke(Struct, frozen=True):
+    """The caller's password and the recovery code that leaked."""
+
+    password: Password
+    code: Code
 
 
 class SetupView(Struct, frozen=True):
@@ -186,10 +214,15 @@ async def disable_two_factor(uow: UnitOfWork, entrance: Entrance, password: str,
         raise TwoFactorRequiredForOwner
     if code is not None:
         await demand_code(uow, entrance, member, code)
+    await forget_two_factor(uow, member, but=calling(uow).token_id)
+    await record(uow, "member.second_factor_disabled", ("member", member.id))
+
+
+async def forget_two_factor(uow: UnitOfWork, member: Held, but: int = 0) -> None:
+    """A held member has no second factor any more, nor any session ``but`` one token; they are told by mail."""
     await uow.execute(DISABLE, member.id)
     await uow.execute(NO_CODES, member.id)
-    await end_sessions(uow, member.id, but=calling(uow).token_id)
-    await record(uow, "member.second_factor_disabled", ("member", member.id))
+    await end_sessions(uow, member.id, but)
     write(uow, member, "two_factor_disabled")
 
 

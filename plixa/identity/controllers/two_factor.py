@@ -1,16 +1,19 @@
 """Routes: one's own second factor."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Controller, Request
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import Meta, Struct
 
 from plixa.identity.commands.sessions import Entrance
 from plixa.identity.commands.two_factor import (
+    Confirm,
+    Disable,
+    PasswordAgain,
     RecoveryCodesView,
     RemainingView,
+    Revoke,
     SetupView,
     confirm_two_factor,
     disable_two_factor,
@@ -18,40 +21,10 @@ from plixa.identity.commands.two_factor import (
     revoke_recovery_code,
     set_up_two_factor,
 )
-from plixa.identity.domain import Code
 from plixa.identity.queries.two_factor import TwoFactorView, get_two_factor
 from plixa.kernel.auth import UNENROLLED, Access
 from plixa.kernel.envelope import Data
 from plixa.kernel.http import Caller, Uow, delete, get, post
-from plixa.kernel.passwords import LONGEST
-
-Password = Annotated[str, Meta(max_length=LONGEST)]
-
-
-class PasswordAgain(Struct, frozen=True):
-    """The caller's password, against stolen tokens."""
-
-    password: Password
-
-
-class Disable(Struct, frozen=True):
-    """The caller's password and, for good measure, a code of their authenticator app."""
-
-    password: Password
-    code: Code | None = None
-
-
-class Confirm(Struct, frozen=True):
-    """The first code the authenticator app shows."""
-
-    code: Code
-
-
-class Revoke(Struct, frozen=True):
-    """The caller's password and the recovery code that leaked."""
-
-    password: Password
-    code: Code
 
 
 class TwoFactorController(Controller):

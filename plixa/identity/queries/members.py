@@ -90,7 +90,8 @@ FROM member m JOIN tenant t ON t.tenant_id = m.tenant_id
 WHERE m.tenant_id = scope.tenant AND m.id = $2
 """
 ACCOUNT: Final = "SELECT tenant_id, id, name, email, locale, password_hash FROM member WHERE email = $1 AND tenant_id > 0"
-STAFF_ACCOUNT: Final = "SELECT tenant_id, id, name, email, locale, password_hash FROM member WHERE email = $1 AND tenant_id = 0"
+STAFF_ACCOUNT: Final = """SELECT tenant_id, id, name, email, locale, password_hash FROM member
+WHERE email = $1 AND tenant_id = 0 AND deactivated_at IS NULL"""
 """Each is answered by the partial index of its condition."""
 
 

@@ -20,7 +20,7 @@ class Reset(Struct, frozen=True):
 RESET: Final = """
 SELECT m.tenant_id, m.id, m.name, m.email, t.name FROM password_reset r
 JOIN member m ON m.tenant_id = r.tenant_id AND m.id = r.member_id JOIN tenant t ON t.tenant_id = r.tenant_id
-WHERE r.hash = $1 AND r.expires_at > now()
+WHERE r.hash = $1 AND r.expires_at > now() AND m.deactivated_at IS NULL
 """
 
 

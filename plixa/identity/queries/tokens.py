@@ -25,9 +25,9 @@ SELECT a.tenant_id, a.kind, a.name AS token_name, a.hash, a.abilities, m.id AS m
        t.agent_restricted AND m.role = 'agent' AS is_restricted, a.staff_id, s.name AS staff_name,
        a.last_used_at IS NULL OR a.last_used_at <= now() - interval '1 minute' AS is_stale
 FROM access_token a
-JOIN member m ON m.tenant_id = a.tenant_id AND m.id = a.member_id
+JOIN member m ON m.tenant_id = a.tenant_id AND m.id = a.member_id AND m.deactivated_at IS NULL
 JOIN tenant t ON t.tenant_id = a.tenant_id
-LEFT JOIN member s ON s.tenant_id = 0 AND s.id = a.staff_id
+LEFT JOIN member s ON s.tenant_id = 0 AND s.id = a.staff_id AND s.deactivated_at IS NULL
 WHERE a.id = $1 AND (a.expires_at IS NULL OR a.expires_at > now())
 """
 TOUCH: Final = f"""

@@ -1,28 +1,19 @@
 """The effect behind every mail: open it, write the letter, hand it to whoever sends, note how that ended."""
 
 import logging
-import random
-import re
 from functools import partial
 from hashlib import sha256
-from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from plixa.kernel.delivery import Delivery, Handler, Retry
 from plixa.kernel.mail import MAIL_EFFECT, Mail, open_mail
 from plixa.kernel.uow import UnitOfWork, perform
-from plixa.notifications.client import MailDelayed, Mailer, MailError, MailRefused, OutboundMail
+from plixa.notifications.client import MailDelayed, Mailer, MailRefused, OutboundMail
+from plixa.notifications.commands.mails import INSERT, pause, seal_content, without
 from plixa.notifications.domain import LONGEST_ADDRESS, BadAddress, check_address, cleaned, render
-from plixa.notifications.queries.mailbox import KeptLetter, place_of_content
 
 log = logging.getLogger(__name__)
-
-WAITS: Final = (60, 300, 900, 3600, 14400)
-"""Seconds after each attempt; the last one is parked instead."""
-INSERT: Final = """INSERT INTO mail (tenant_id, key, template, recipient, state, mailer, provider_id, error, content)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
 
 
 class Outcome(Struct, frozen=True):
@@ -64,10 +55,8 @@ class Actors(Struct, frozen=True):
 
     async def finish(self, uow: UnitOfWork, delivery: Delivery, mail: Mail, outcome: Outcome) -> None:
         """Note how it ended, and that the effect is done."""
-        sent, content = outcome.sent, None
-        if sent is not None and self.mailer.keeps:
-            letter = msgspec.json.encode(KeptLetter(sent.subject, sent.text, sent.html, sent.pictures))
-            content = uow.kernel.vault.seal(letter, place_of_content(uow.tenant, delivery.key))
+        sent = outcome.sent
+        content = seal_content(uow, delivery.key, sent) if sent is not None and self.mailer.keeps else None
         state = "sent" if sent is not None else "failed"
         about = (delivery.key, mail.template, cleaned(mail.to)[:LONGEST_ADDRESS].lower(), state, self.mailer.name)
         await uow.execute(INSERT, *about, outcome.provider_id, outcome.error, content)
@@ -80,13 +69,7 @@ def identity(delivery: Delivery) -> str:
 
 
 def later(delivery: Delivery, mail: Mail, error: MailDelayed) -> Retry:
-    """Another try after 1, 5, 15 and 60 minutes, or as late as the provider asked for, give or take a fifth."""
+    """Another try when it is time."""
     reason = without(mail.to, error)
     log.log(error.LEVEL, "Mail %s waits after attempt %s: %s", delivery.key, delivery.attempt, reason)
-    seconds = max(error.seconds, WAITS[delivery.attempt - 1])
-    return Retry(seconds * random.uniform(1.0, 1.2), reason)  # noqa: S311
-
-
-def without(address: str, error: MailError | BadAddress) -> str:
-    """What went wrong, without the address: it is logged, and stands in the outbox."""
-    return re.sub(re.escape(address), "the recipient", str(error), flags=re.IGNORECASE) if address else str(error)
+    return Retry(pause(delivery.attempt, error), reason)

@@ -9,7 +9,8 @@ from msgspec import Struct
 class OutboundMail(Struct, frozen=True):
     """A mail as it leaves. ``id`` is the same at every attempt: a provider that has it already does not send it again.
 
-    Its HTML shows ``pictures``, which are PNG, as ``cid:`` and their name.
+    Its HTML shows ``pictures``, which are PNG, as ``cid:`` and their name. ``tags`` come back with what the provider tells of it later;
+    ``sender`` is only named where it is not the usual one.
     """
 
     id: str
@@ -19,6 +20,9 @@ class OutboundMail(Struct, frozen=True):
     text: str
     html: str
     pictures: dict[str, bytes] = {}
+    headers: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    sender: str | None = None
 
 
 class MailError(Exception):

@@ -87,13 +87,13 @@ class ResendMailer:
         pictures = [attachment(name, content) for name, content in mail.pictures.items()]
         return {
             **({"attachments": pictures} if pictures else {}),
-            "from": self._sender,
+            "from": mail.sender or self._sender,
             "to": [mail.to],
             "subject": mail.subject,
             "html": mail.html,
             "text": mail.text,
-            "headers": {"Auto-Submitted": "auto-generated"},
-            "tags": [{"name": "template", "value": mail.template}],
+            "headers": {"Auto-Submitted": "auto-generated"} | mail.headers,
+            "tags": [{"name": name, "value": value} for name, value in ({"template": mail.template} | mail.tags).items()],
         }
 
 

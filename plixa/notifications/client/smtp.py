@@ -1,6 +1,7 @@
 """Any SMTP server. Credentials and mails cross a network only behind TLS; a repeated attempt has the same ``Message-ID``."""
 
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import formatdate, parseaddr
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,26 @@ from plixa.kernel.settings import LOOPBACK, Mailing
 from plixa.notifications.client.mailer import MailDelayed, MailError, MailRefused, MailStopped, OutboundMail
 
 PORTS: Final = {"smtp": 587, "smtps": 465}
+
+
+class Unbroken(str):
+    """A header that stays on one line: a long address in it would be encoded word by word, and no longer be one."""
+
+    __slots__ = ("name",)
+    name: str
+
+    @classmethod
+    def header(cls, name: str, value: str) -> "Unbroken":
+        """A ValueError where it has more than one line."""
+        if len(value.splitlines()) != 1 or not value.isascii():
+            raise ValueError(f"This cannot stand in the header {name}: {value!r}")
+        self = cls(value)
+        self.name = name
+        return self
+
+    def fold(self, *, policy: Policy) -> str:
+        """As it is written, which ``email`` asks for."""
+        return f"{self.name}: {self}{policy.linesep}"
 
 
 class SmtpMailer:
@@ -67,11 +88,13 @@ class SmtpMailer:
         )
 
     def _message(self, mail: OutboundMail) -> EmailMessage:
-        message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = self._sender, mail.to, mail.subject
+        message, sender = EmailMessage(), mail.sender or self._sender
+        message["From"], message["To"], message["Subject"] = sender, mail.to, mail.subject
         message["Date"] = formatdate(usegmt=True)
-        message["Message-ID"] = f"<{mail.id}@{parseaddr(self._sender)[1].rpartition('@')[2]}>"
+        message["Message-ID"] = f"<{mail.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
+        for name, value in mail.headers.items():
+            message[name] = Unbroken.header(name, value)
         message.set_content(mail.text)
         message.add_alternative(mail.html, subtype="html")
         for name, content in mail.pictures.items():

@@ -53,7 +53,7 @@ def check_address(address: str) -> None:
 
 def render(mail: Mail) -> Letter:
     """The letter; a KeyError for a template without words, jinja2's UndefinedError for a value that is missing."""
-    locale = LOCALES.get(re.split("[-_]", mail.locale)[0].lower(), "en")
+    locale = language_of(mail.locale)
     shared, words = WORDING[locale]["shared"], WORDING[locale][mail.template]
     values = {name: shown(value, shared, mail.zone) for name, value in mail.values.items()} | {"not_you": shared["not_you"]}
     body = [shared["greeting"] if "name" in values else shared["hello"], *re.split(r"\n\s*\n", words["text"].strip())]
@@ -69,6 +69,11 @@ def render(mail: Mail) -> Letter:
             paragraphs=[Markup(compiled(part, html=True).render(values)) for part in body],  # noqa: S704
         ),
     )
+
+
+def language_of(locale: str) -> str:
+    """The language of ours that a reader's locale comes nearest to."""
+    return LOCALES.get(re.split("[-_]", locale)[0].lower(), "en")
 
 
 def shown(value: Any, shared: Mapping[str, Any], zone: str) -> str:

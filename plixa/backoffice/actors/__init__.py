@@ -1,0 +1,1 @@
+"""Effects: campaigns that go out, mail by mail."""

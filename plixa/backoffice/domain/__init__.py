@@ -1,0 +1,1 @@
+"""What staff write to many, and how it fares."""
