@@ -8,7 +8,9 @@ from litestar.di import Provide
 from plixa.automation.controllers.assignment_rules import AssignmentRuleController
 from plixa.automation.controllers.welcome import WelcomeConfigController
 from plixa.backoffice.controllers.authentication import StaffAuthenticationController
+from plixa.backoffice.controllers.campaigns import CampaignController
 from plixa.backoffice.controllers.tenants import ImpersonationController, TenantController, TenantListController
+from plixa.backoffice.controllers.two_factor import StaffTwoFactorController
 from plixa.backoffice.controllers.waitlist import StaffWaitlistController, WaitlistController
 from plixa.billing.controllers import BillingController
 from plixa.contacts.controllers.custom_fields import ContactFieldController, CustomFieldController
@@ -34,10 +36,29 @@ from plixa.inbox.controllers.targets import SlaConfigController
 from plixa.kernel.guard import enforce_access
 from plixa.kernel.http import provide_caller, provide_kernel, provide_settings, provide_uow
 from plixa.kernel.paging import provide_paging
+from plixa.notifications.controllers.deliveries import ResendWebhookController
 from plixa.notifications.controllers.mailbox import MailboxController
 from plixa.notifications.controllers.push import PushController, StaffPushController
+from plixa.notifications.controllers.unsubscribing import UnsubscribeController
 from plixa.reports.controllers.audit import AuditController, StaffAuditController
 from plixa.reports.controllers.digest import DigestController
+from plixa.scheduling.controllers.appointments import AppointmentController
+from plixa.scheduling.controllers.closures import ClosureController
+from plixa.scheduling.controllers.feeds import FeedController
+from plixa.scheduling.controllers.filters import CalendarFilterController
+from plixa.scheduling.controllers.google import GoogleCalendarController, GoogleWebhookController
+from plixa.scheduling.controllers.holds import HoldController
+from plixa.scheduling.controllers.holidays import HolidayConfigController
+from plixa.scheduling.controllers.reminder_config import ReminderConfigController
+from plixa.scheduling.controllers.resources import ResourceController
+from plixa.scheduling.controllers.schedules import BaseScheduleController, ProviderController
+from plixa.scheduling.controllers.services import ServiceController
+from plixa.scheduling.controllers.slots import SlotController
+from plixa.scheduling.controllers.waitlist import CalendarWaitlistController
+from plixa.support.controllers.articles import ArticleController, StaffArticleController
+from plixa.support.controllers.desk import DeskController, DeskTicketController
+from plixa.support.controllers.tags import CannedReplyController, TicketTagController
+from plixa.support.controllers.tickets import SupportController
 from plixa.whatsapp.controllers import GatewayWebhookController, PhoneInstanceController
 from plixa.workspace.controllers.deletion import DeletionController
 from plixa.workspace.controllers.sectors import SectorController
@@ -104,11 +125,37 @@ OPERATIONS = (
     PushController,
     StaffPushController,
     StaffAuthenticationController,
+    StaffTwoFactorController,
     TenantListController,
     TenantController,
     ImpersonationController,
     WaitlistController,
     StaffWaitlistController,
+    ServiceController,
+    ResourceController,
+    ProviderController,
+    BaseScheduleController,
+    ClosureController,
+    HolidayConfigController,
+    ReminderConfigController,
+    CalendarFilterController,
+    FeedController,
+    GoogleCalendarController,
+    GoogleWebhookController,
+    SlotController,
+    AppointmentController,
+    HoldController,
+    CalendarWaitlistController,
+    CampaignController,
+    ResendWebhookController,
+    UnsubscribeController,
+    ArticleController,
+    StaffArticleController,
+    SupportController,
+    DeskController,
+    DeskTicketController,
+    TicketTagController,
+    CannedReplyController,
 )
 """Every controller and stream under ``/v1``."""
 

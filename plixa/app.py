@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -15,8 +16,9 @@ from plixa.api import create_images, create_router
 from plixa.automation.commands.pipeline import Pipeline
 from plixa.identity.queries.tokens import find_principal
 from plixa.inbox.commands.ingest import accept
+from plixa.inbox.queries import realtime as inbox
 from plixa.kernel import logs
-from plixa.kernel.assembly import assemble, running
+from plixa.kernel.assembly import Machinery, assemble, running
 from plixa.kernel.auth import Gatekeeper
 from plixa.kernel.bodies import JsonRequest
 from plixa.kernel.envelope import answer_error
@@ -31,10 +33,16 @@ from plixa.kernel.reference import create_reference
 from plixa.kernel.requests import watch_requests
 from plixa.kernel.settings import Settings, load_settings
 from plixa.kernel.throttle import Throttler
+from plixa.scheduling.client import create_google
+from plixa.scheduling.queries import realtime as scheduling
+from plixa.support.queries import realtime as support
 from plixa.whatsapp.client import Deadlines, EvolutionGateway
 from plixa.whatsapp.commands.lines import Line
 from plixa.whatsapp.queries import Instances
 from projections.registry import INLINE
+
+RENDERERS = (inbox.render, scheduling.render, support.render)
+"""What members see of the log as it grows, module by module."""
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -63,20 +71,25 @@ def create_app(settings: Settings | None = None) -> Litestar:
         openapi_config=create_reference(version("plixa")),
         logging_config=None,
     )
-    app.state.update(
-        kernel=machinery.kernel,
-        settings=settings,
-        gatekeeper=Gatekeeper(find_principal(machinery.kernel.system, settings)),
-        passwords=passwords,
-        throttler=throttler,
-        gateway=gateway,
-        feed=Feed(machinery.kernel, machinery.listener),
-        instances=Instances(machinery.kernel.system),
-        accept=partial(accept, handle=Pipeline(settings).handle),
-        lines=defaultdict(Line),
-    )
+    app.state.update(state_of(machinery, settings), passwords=passwords, throttler=throttler, gateway=gateway)
     refuse_undeclared(app)
     return watch_requests(app, settings.trusted_proxies)
+
+
+def state_of(machinery: Machinery, settings: Settings) -> dict[str, Any]:
+    """What operations find beside what is closed at the end."""
+    kernel = machinery.kernel
+    return {
+        "kernel": kernel,
+        "settings": settings,
+        "gatekeeper": Gatekeeper(find_principal(kernel.system, settings)),
+        "google": create_google(settings),
+        "feed": Feed(kernel, machinery.listener),
+        "renderers": RENDERERS,
+        "instances": Instances(kernel.system),
+        "accept": partial(accept, handle=Pipeline(settings).handle),
+        "lines": defaultdict(Line),
+    }
 
 
 def create_gateway(settings: Settings) -> EvolutionGateway:

@@ -3,13 +3,14 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
 
+from plixa.automation.commands.pipeline import take_in
 from plixa.backoffice.commands.lifecycle import GrantLicence, grant_license
 from plixa.backoffice.commands.staff import NewStaff, create_staff
 from plixa.identity.commands.registering import Register, register
@@ -30,6 +31,13 @@ from plixa.kernel.passwords import PasswordChecker
 from plixa.kernel.settings import Settings, derive
 from plixa.kernel.throttle import Throttler
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
+from plixa.scheduling.commands.booking import BookAppointment, book_appointment
+from plixa.scheduling.commands.resources import CreateResource, create_resource
+from plixa.scheduling.commands.schedules import ReplaceSchedule, replace_schedule
+from plixa.scheduling.commands.services import CreateService, create_service
+from plixa.scheduling.domain.appointment import SlotUnavailable
+from plixa.scheduling.domain.rules import Rule
+from plixa.scheduling.queries.slots import Period, list_slots
 from plixa.whatsapp import domain as gateway
 from plixa.whatsapp.commands.instances import NewInstance, add_instance
 from plixa.whatsapp.commands.webhook import Delivered
@@ -64,6 +72,8 @@ FIND_DEMO = "SELECT tenant_id, id, name FROM member WHERE email = $1 AND tenant_
 ADD_AGENT = """INSERT INTO member (tenant_id, id, name, email, password_hash, role, created_at)
 SELECT $1, $2, 'Ana Lima', $3, password_hash, 'agent', now() FROM member WHERE tenant_id = $1 AND role = 'owner'"""
 ADD_LABEL = "INSERT INTO label (tenant_id, name, color, created_at) VALUES ($1, $2, $3, now())"
+MEMBERS = "SELECT id FROM member WHERE tenant_id = scope.tenant ORDER BY id"
+CONTACTS = "SELECT id FROM contact WHERE tenant_id = scope.tenant ORDER BY id"
 INSTANCE = "SELECT id FROM phone_instance WHERE tenant_id = scope.tenant ORDER BY id LIMIT 1"
 
 
@@ -140,6 +150,9 @@ async def _make_demo(entrance: Entrance) -> DemoSignIn:
         await _let_staff_in(entrance, password, tenant)
     chats = make_chats(random.Random(7), 12, timedelta(days=2))  # noqa: S311 - any will do, the same each time
     await _talk(kernel, tenant, actor, chats)
+    async with working(kernel, tenant, actor) as uow:
+        services = await _open_salon(uow)
+        await _book(uow, services)
     return signed
 
 
@@ -158,6 +171,35 @@ async def _furnish(uow: UnitOfWork, settings: Settings) -> None:
     for name, color in LABELS:
         await uow.execute(ADD_LABEL, name, color)
     await add_instance(uow, settings, NewInstance(label="Recepção"))
+
+
+async def _open_salon(uow: UnitOfWork) -> list[int]:
+    """What can be booked: both members give both services, from Monday to Saturday; answers the services."""
+    members = [row["id"] for row in await uow.fetch(MEMBERS)]
+    rules = [Rule("open", "09:00", "18:00", weekday) for weekday in range(1, 7)]
+    for member in members:
+        await perform(uow, partial(replace_schedule, uow, member, ReplaceSchedule("America/Sao_Paulo", rules)))
+    basin = await perform(uow, lambda: create_resource(uow, CreateResource("Lavatório", 2)))
+    wanted = [
+        CreateService(
+            name="Corte e escova", duration_minutes=60, price=12000, color="#e64980", resource_ids=[basin.id], provider_ids=members
+        ),
+        CreateService(name="Manicure", duration_minutes=45, price=4500, color="#7048e8", provider_ids=members),
+    ]
+    return [(await perform(uow, partial(create_service, uow, one))).id for one in wanted]
+
+
+async def _book(uow: UnitOfWork, services: list[int]) -> None:
+    """Appointments of the next days, for customers who have written."""
+    today = datetime.now(UTC)
+    chance = random.Random(7)  # noqa: S311
+    contacts = [row["id"] for row in await uow.fetch(CONTACTS)]
+    for service in services:
+        slots = await list_slots(uow, service, None, Period(today + timedelta(days=1), today + timedelta(days=6)))
+        for slot in sorted(chance.sample(slots, min(6, len(slots))), key=lambda one: one.start):
+            wanted = BookAppointment(service, slot.start, contact_id=chance.choice(contacts))
+            with suppress(SlotUnavailable):
+                await perform(uow, partial(book_appointment, uow, wanted))
 
 
 def make_chats(chance: random.Random, count: int, span: timedelta) -> list[Chat]:
@@ -182,7 +224,7 @@ async def _talk(kernel: Kernel, tenant: int, actor: Actor, chats: list[Chat]) ->
         instance = row["id"] if row else 0
         for chat in chats:
             for turn in range(len(chat.lines)):
-                await perform(uow, partial(accept, uow, delivered(instance, chat, turn)))
+                await perform(uow, partial(accept, uow, delivered(instance, chat, turn), handle=take_in))
         uow.actor = actor
         await perform(uow, lambda: _tidy(uow, actor))
 

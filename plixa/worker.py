@@ -14,6 +14,7 @@ from dramatiq.worker import Worker
 
 from plixa.automation import actors as automation
 from plixa.automation.commands.pipeline import Pipeline
+from plixa.backoffice.actors import campaigns
 from plixa.contacts import actors as contacts
 from plixa.identity import actors as identity
 from plixa.inbox import actors as inbox
@@ -33,12 +34,17 @@ from plixa.notifications.actors import push as pushes
 from plixa.notifications.client import create_mailer
 from plixa.notifications.client.push import WebPush
 from plixa.reports import actors as reports
+from plixa.scheduling import actors as scheduling
+from plixa.scheduling import policies as calendars
+from plixa.scheduling.client import create_google
+from plixa.scheduling.queries import notices
+from plixa.support import actors as support
 from plixa.whatsapp import actors as whatsapp
 from plixa.whatsapp.client import Deadlines, EvolutionGateway
 from plixa.workspace import actors as workspace
 from projections.registry import ASYNC, INLINE
 
-THREADS = {"send": 8, "effects": 8, "mail": 4}
+THREADS = {"send": 8, "effects": 8, "mail": 4, "bulk": 2}
 """How many effects of each queue are under way at once: slow files never keep a reply waiting, nor mails either."""
 ENDING_SECONDS = 10.0
 
@@ -141,6 +147,7 @@ def create_broker(settings: Settings) -> RedisBroker:
 
 def effects(settings: Settings, gateway: EvolutionGateway) -> dict[str, Handler]:
     """Every effect there is, by its kind."""
+    mailer = create_mailer(settings)
     return {
         **identity.Actors(settings.public_url).handlers(),
         **inbox.Actors(gateway).handlers(),
@@ -149,9 +156,13 @@ def effects(settings: Settings, gateway: EvolutionGateway) -> dict[str, Handler]
         **workspace.handlers(),
         **contacts.handlers(),
         **automation.Actors(settings).handlers(),
-        **mails.Actors(create_mailer(settings)).handlers(),
+        **scheduling.handlers(),
+        **scheduling.Calendars(create_google(settings), settings.public_url).handlers(),
+        **support.Actors(settings).handlers(),
+        **mails.Actors(mailer).handlers(),
+        **campaigns.Actors(mailer, settings).handlers(),
         **reports.handlers(),
-        **pushes.Actors(WebPush(settings), WRITERS).handlers(),
+        **pushes.Actors(WebPush(settings), WRITERS | notices.WRITERS).handlers(),
     }
 
 
@@ -160,4 +171,4 @@ async def attend(machinery: Machinery, gateway: EvolutionGateway, deliver: "dram
     async with running(machinery), gateway, asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(machinery, deliver))
         tasks.create_task(run_projectors(machinery.kernel, machinery.listener, ASYNC))
-        tasks.create_task(run_reactions(machinery.kernel, machinery.listener, policies.REACTIONS))
+        tasks.create_task(run_reactions(machinery.kernel, machinery.listener, policies.REACTIONS + calendars.REACTIONS))

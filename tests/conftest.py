@@ -70,6 +70,7 @@ async def settings(endpoints: Endpoints, fresh_databases: Callable[[], Awaitable
         "PLIXA_DATABASE_URL": await fresh_databases(),
         "PLIXA_REDIS_URL": redis_url,
         "PLIXA_SECRET_KEY": "a key for tests and for nothing else whatever",
+        "PLIXA_RESEND_WEBHOOK_SECRET": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
     }
     loaded = load_settings(given)
     wide = {name: Throttle(limits="1000000/second", per=one.per) for name, one in loaded.throttles.items()}

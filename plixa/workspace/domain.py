@@ -17,6 +17,8 @@ AHEAD: Final = 8
 """Days in which hours that open at all open once."""
 FARTHEST: Final = 1_000
 """Days within which a clock that is paused while it is closed must have run out; it never does after that."""
+LOOK_BACK: Final = 400
+"""Days within which it must have been open for anybody to know when it closed."""
 
 Span = tuple[datetime, datetime]
 """From the first instant until, and without, the second."""
@@ -32,7 +34,7 @@ class Day(Struct, frozen=True):
 
 
 class Hours(Struct, frozen=True):
-    """A week as it was set, and since when it holds."""
+    """A week as it was set, and since when it holds; on the dates in ``closed`` it does not open."""
 
     since: datetime
     timezone: str
@@ -40,6 +42,7 @@ class Hours(Struct, frozen=True):
     message: str | None
     hours: list[Day]
     pause_sla: bool
+    closed: frozenset[date] = frozenset()
 
     @property
     def pauses(self) -> bool:
@@ -66,20 +69,16 @@ def span(day: Day, at: date, zone: str) -> tuple[datetime, datetime]:
     return opening, last_instant(datetime.combine(at, time.fromisoformat(day.close)), zone)
 
 
-def spans(hours: list[Day], zone: str, now: datetime) -> Iterator[Span]:
+def spans(week: Hours, now: datetime) -> Iterator[Span]:
     """The open spans around ``now``, from yesterday's on, those that touch made one."""
-    yield from open_spans(hours, zone, local_date(now, zone) - timedelta(days=1), AHEAD + 1)
+    yield from open_spans(week, local_date(now, week.timezone) - timedelta(days=1), AHEAD + 1)
 
 
-def open_spans(hours: list[Day], zone: str, first: date, days: int) -> Iterator[Span]:
+def open_spans(week: Hours, first: date, days: int) -> Iterator[Span]:
     """The open spans of so many days, those that touch made one."""
-    week = {day.weekday: day for day in hours if day.enabled}
     pending: Span | None = None
-    for at in (first + timedelta(days=offset) for offset in range(days)):
-        day = week.get(at.isoweekday() % 7)
-        if day is None:
-            continue
-        opening, closing = span(day, at, zone)
+    for day, at in open_days(week, first, days):
+        opening, closing = span(day, at, week.timezone)
         if pending is not None and opening <= pending[1]:
             pending = (pending[0], max(pending[1], closing))
             continue
@@ -90,25 +89,51 @@ def open_spans(hours: list[Day], zone: str, first: date, days: int) -> Iterator[
         yield pending
 
 
+def open_days(week: Hours, first: date, days: int) -> Iterator[tuple[Day, date]]:
+    """The dates on which it opens, and from when until when."""
+    opening = {day.weekday: day for day in week.hours if day.enabled}
+    for at in (first + timedelta(days=offset) for offset in range(days if opening else 0)):
+        day = opening.get(at.isoweekday() % 7)
+        if day is not None and at not in week.closed:
+            yield day, at
+
+
 def local_date(now: datetime, zone: str) -> date:
     """The day it is in a zone."""
     return now.astimezone(ZoneInfo(zone)).date()
 
 
-def state_at(hours: list[Day], zone: str, now: datetime) -> tuple[bool, datetime | None]:
-    """Is it open, and when does that change? None where it never does within a week."""
-    for opening, closing in spans(hours, zone, now):
+def state_at(week: Hours, now: datetime) -> tuple[bool, datetime | None]:
+    """Is it open, and when does that change? None where it never closes within a week, or never opens in years."""
+    for opening, closing in spans(week, now):
         if now < opening:
             return False, opening
         if now < closing:
             return True, closing if closing - now < timedelta(days=AHEAD - 1) else None
-    return False, None
+    later = open_spans(week, local_date(now, week.timezone) + timedelta(days=AHEAD), FARTHEST)
+    return False, next((opening for opening, _ in later), None)
 
 
-def closed_since(hours: list[Day], zone: str, now: datetime) -> datetime | None:
-    """When it last closed, of hours that are closed now; None where that was more than a week ago, or never."""
-    before = open_spans(hours, zone, local_date(now, zone) - timedelta(days=AHEAD), AHEAD + 1)
-    return max((closing for _, closing in before if closing <= now), default=None)
+def closed_since(week: Hours, now: datetime) -> datetime | None:
+    """When it last closed, of a week that is closed now; None where that was more than a year ago, or never."""
+    today = local_date(now, week.timezone)
+    for first in (today - timedelta(days=back) for back in range(AHEAD, LOOK_BACK, AHEAD)):
+        before = [closing for _, closing in open_spans(week, first, AHEAD + 1) if closing <= now]
+        if before:
+            return max(before)
+    return None
+
+
+def was_open(begin: datetime, end: datetime, weeks: Sequence[Hours]) -> bool:
+    """Was it open at any time between two instants? ``weeks``: each version that was in force then, oldest first."""
+    ends = [*(week.since for week in weeks[1:]), end]
+    for week, until in zip(weeks, ends, strict=True):
+        since = max(begin, week.since)
+        first = local_date(since, week.timezone) - timedelta(days=1)
+        days = (local_date(until, week.timezone) - first).days + 1
+        if any(opening < until and closing > since for opening, closing in open_spans(week, first, days)):
+            return True
+    return False
 
 
 def due_after(start: datetime, seconds: int, weeks: Sequence[Hours]) -> datetime | None:
@@ -137,7 +162,7 @@ def running(week: Hours, begin: datetime, end: datetime) -> Iterator[Span]:
     if not week.pauses:
         yield begin, end
         return
-    for opening, closing in open_spans(week.hours, week.timezone, local_date(begin, week.timezone) - timedelta(days=1), FARTHEST):
+    for opening, closing in open_spans(week, local_date(begin, week.timezone) - timedelta(days=1), FARTHEST):
         if opening >= end:
             return
         if closing > begin:

@@ -98,7 +98,15 @@ def test_only_signing_in_and_the_gateway_need_no_token(app: Litestar) -> None:
         "/v1/admin/auth/login",
         "/v1/team/invitations/accept",
         "/v1/waitlist",
+        "/v1/kb/articles",
+        "/v1/kb/articles/{slug:str}",
+        "/v1/kb/categories",
+        "/v1/email/unsubscribe/{link_token:str}",
+        "/v1/webhooks/resend",
         "/v1/webhooks/evolution/{instance:str}",
+        "/v1/webhooks/google-calendar",
+        "/v1/scheduling/calendar/google/callback",
+        "/v1/scheduling/feeds/{feed_token:str}",
         "/v1/dev/mailbox",
     }
 

@@ -22,7 +22,8 @@ SetStage = Callable[[str], Awaitable[Stage]]
 async def setting(settings: Settings, url: str) -> AsyncIterator[Scene]:
     """An application on the database at ``url``."""
     other = {OTHER_PLAN: replace(settings.plans["business"], features=frozenset())}
-    mine = replace(settings, database_url=url, plans=settings.plans | other)
+    keys = {"google_client_id": "a client", "google_client_secret": "a secret"}
+    mine = replace(settings, database_url=url, plans=settings.plans | other, **keys)
     async with started(create_app(mine)) as app, calling(app) as client:
         state = app.state
         yield Scene(app, client, Entrance(state.kernel, mine, state.passwords, state.throttler))

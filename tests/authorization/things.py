@@ -23,12 +23,14 @@ from plixa.inbox.commands.labels import label_conversation
 from plixa.inbox.commands.messages import Upload, send_media
 from plixa.inbox.commands.people import MergeContact, block_contact, merge_contact
 from plixa.inbox.commands.saved_replies import SavedReply, create_saved_reply
+from plixa.kernel.audit import PLATFORM
 from plixa.workspace.commands.sectors import CreateSector, create_sector
 from plixa.workspace.commands.settings import set_logo
 from plixa.workspace.commands.team import Invite, invite
 from tests.authorization import appointments, letters, tickets
 from tests.authorization.making import MAKERS, Maker, doing, fixed, of_stage, thing
 from tests.authorization.stage import SCHEDULE, SUSPEND, Stage, hire
+from tests.identity.people import change
 from tests.identity.tokens import new_token
 from tests.inbox.desk import LABEL, stamp
 from tests.support.numbers import Number, connect_number
@@ -260,11 +262,11 @@ async def reset_token(stage: Stage) -> str:
 
 async def factor(stage: Stage, *, confirmed: bool) -> str:
     """The secret of the caller's second factor, with one recovery code."""
-    secret = pyotp.random_base32()
-    sealed = stage.kernel.vault.seal(secret.encode(), f"member/{stage.tenant}/{stage.caller}/two_factor_secret")
-    await stage.change(SECOND_FACTOR, stage.caller, sealed, confirmed)
-    if confirmed and stage.principal not in ("staff", "removed_member"):
-        await stage.change(CODE, stage.caller, recovery_hash(secret, RECOVERY_CODE))
+    secret, tenant = pyotp.random_base32(), PLATFORM if stage.principal == "staff" else stage.tenant
+    sealed = stage.kernel.vault.seal(secret.encode(), f"member/{tenant}/{stage.caller}/two_factor_secret")
+    await change(stage.kernel, SECOND_FACTOR, tenant, stage.caller, sealed, confirmed)
+    if confirmed and stage.principal != "removed_member":
+        await change(stage.kernel, CODE, tenant, stage.caller, recovery_hash(secret, RECOVERY_CODE))
     return secret
 
 

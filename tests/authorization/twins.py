@@ -36,10 +36,12 @@ EVERYTHING = (
         "reply",
         "member",
         "rule",
+        "ticket",
     ),
+    *("service", "resource", "closure", "calendar_filter"),
     *("token", "session", "invitation", "number", "logo"),
 )
-TWICE = ("token", "asked", "file_message", "session")
+TWICE = ("token", "asked", "file_message", "session", "ticket", "service", "resource", "closure")
 """Of what is listed page by page, so that there is a second."""
 NOT_THEIRS = ("access_token", "idempotency_key")
 """Tables that change because somebody looks: when a token was last used."""
@@ -48,6 +50,8 @@ BULK: dict[str, list[dict[str, Any]]] = {
     "assignee_id": [{"action": "assign"}],
     "label_id": [{"action": "add_label"}, {"action": "remove_label"}],
 }
+LISTED = ("ids", "user_ids", "provider_ids", "service_ids", "resource_ids")
+"""Places that take a list of ids."""
 ENDING = [route for route in ROUTES if not route.row.endless]
 LATER: dict[str, Any] = {"as_of": "2098-01-01T00:00:00Z"}
 ELSE_NOBODYS: dict[str, Callable[[int], Any]] = {
@@ -113,7 +117,7 @@ def places(offered: dict[str, Operation]) -> Iterator[Ask]:
         for where, name, kind in whose:
             if name not in TABLE.staff_ids and kind != "tenant_id":
                 for extra in variations(route, operation, (where, name)):
-                    yield Ask(route, (where, name), kind, extra, name in ("ids", "user_ids"))
+                    yield Ask(route, (where, name), kind, extra, name in LISTED)
 
 
 def variations(route: Route, operation: Operation, place: Position) -> list[dict[str, Any]]:

@@ -1,20 +1,24 @@
 """The paths of the promise, each measured in alternating slices: the reference, ours, the reference, ours …"""
 
+import asyncio
 from collections.abc import Callable
 from itertools import count
 
 from msgspec import Struct
 
 from plixa.kernel.errors import PlixaError
+from tests.bench import bookings
 from tests.bench.following import followed
 from tests.bench.inprocess import Job, appends, housemates, neighbours, reference_appends
-from tests.bench.load import Exhausted, Plan, Result, drive
+from tests.bench.load import CONNECTIONS, Exhausted, Plan, Result, drive
 from tests.bench.report import Figure, Line, Target, ratio
 from tests.bench.servers import Place, Web, plixa_web, reference_web, stopping
 from tests.bench.traffic import Both, Known, inbound, listing, opening, replies, searches
 
 OFFERED = 200.0
 """Webhooks a second in the open loop."""
+PROVIDER_DAYS = 560
+"""Slots of one provider's day, a second: ten times what is known of the best of its kind."""
 STARTS = 5
 ENOUGH = 4_000
 """Webhooks prepared for each second of a slice: nobody takes that many."""
@@ -43,9 +47,10 @@ class Bench:
         self.memory: list[float] = []
         self.serial = count(10_000_000)
 
-    def ask(self, web: Web, requests: list[bytes], seconds: float, rate: float | None = None) -> Result:
+    def ask(self, web: Web, requests: list[bytes], seconds: float, rate: float | None = None, connections: int = CONNECTIONS) -> Result:
         """One slice."""
-        result = drive(Plan(port=web.port, requests=requests, seconds=seconds, rate=rate, again=rate is None))
+        plan = Plan(port=web.port, requests=requests, seconds=seconds, connections=connections, rate=rate, again=rate is None)
+        result = drive(plan)
         if result.failures or not result.statuses:
             raise Refused(f"{requests[0].splitlines()[0].decode()}: {result.statuses}")
         if web is self.ours:
@@ -82,6 +87,18 @@ class Bench:
             slow = Figure([one.percentile(0.95) for one in results], "ms")
             lines.append(Line(f"search: {name}", "p95", slow, target, rates))
         return lines
+
+    def slots(self, where: Place) -> list[Line]:
+        """Thirty providers over thirty days with twenty thousand appointments, asked by one client at a time; and one provider's day."""
+        asyncio.run(bookings.furnish(where.endpoints.database_url))
+        seconds, many = self.effort.seconds, range(self.effort.slices)
+        whole = [self.ask(self.ours, bookings.everybody(self.known), seconds, connections=1) for _ in many]
+        days = [self.ask(self.ours, bookings.one_day(self.known), seconds) for _ in many]
+        slow = Figure([one.percentile(0.95) for one in whole], "ms")
+        return [
+            Line("slots: 30 providers, 30 days", "p95", slow, Target("at most", 150), Figure([one.rate for one in whole], "/s")),
+            Line("slots: a provider's day", "rate", Figure([one.rate for one in days], "/s"), Target("at least", PROVIDER_DAYS)),
+        ]
 
     def replied(self) -> list[Line]:
         """An operator answers."""
@@ -159,6 +176,7 @@ def measure(where: Place, known: Known, numbers: list[int], effort: Effort, only
                 "list": bench.lists,
                 "open": bench.opened,
                 "search": bench.searched,
+                "slots": lambda: bench.slots(where),
                 "reply": bench.replied,
                 "webhook": bench.received,
                 "append": lambda: bench.appended(where.environ, numbers),

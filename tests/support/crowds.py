@@ -12,14 +12,14 @@ OTHERS = 19
 BASE = 1_000_000
 """Ids count from here."""
 TABLES = """SELECT t.relname AS name, t.oid AS oid,
-    EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = t.oid AND c.condeferrable AND c.contype = 'u') AS is_deferrable
+    EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = t.oid AND c.condeferrable AND c.contype IN ('u', 'x')) AS is_deferrable
 FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'tenant_id'
 WHERE t.relkind = 'r' AND t.relnamespace = 'public'::regnamespace ORDER BY 1"""
 COLUMNS = """SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, EXISTS (
     SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY(i.indkey)) AS is_key
-FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped"""
-CLONE = """INSERT INTO {table} OVERRIDING SYSTEM VALUE
-SELECT made.* FROM generate_series(1, $2::bigint) AS n
+FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''"""
+CLONE = """INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE
+SELECT {values} FROM generate_series(1, $2::bigint) AS n
 CROSS JOIN LATERAL (SELECT n / 5 AS k, {tenant} AS tenant) AS place
 JOIN (SELECT t.*, row_number() OVER () - 1 AS nth_row, count(*) OVER () AS of_rows FROM {table} t WHERE tenant_id = $1) AS t
     ON t.nth_row = n % t.of_rows
@@ -70,7 +70,8 @@ class Crowd(Struct, frozen=True):
         keys = {one["name"] for one in columns if one["is_key"] and one["name"] in varied}
         changes = varied | self.changes.get(table, {}) | {"tenant_id": "tenant"}
         told = ", ".join(f"'{column}', {value}" for column, value in changes.items())
-        return CLONE.format(table=table, tenant=self.whose(table, keys), changes=told)
+        names, values = (", ".join(f'{prefix}"{one["name"]}"' for one in columns) for prefix in ("", "made."))
+        return CLONE.format(table=table, tenant=self.whose(table, keys), changes=told, names=names, values=values)
 
     def whose(self, table: str, keys: set[str]) -> str:
         """SQL for the workspace of the ``n``-th row; ``keys`` differ from row to row."""

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Litestar
 from msgspec import Struct
 
-ENDLESS = {"/v1/realtime"}
+ENDLESS = {"/v1/realtime", "/v1/admin/support/tickets/{ticket}/realtime"}
 """Answers that never end, and take no id."""
 NO_ID = {"limit", "duration_seconds", "waveform", "expires_in_days"}
 

@@ -78,7 +78,7 @@ class Judge:
 
     async def faults(self, sent: Sent, most: int) -> list[str]:
         """What is wrong with a statement; ``most`` rows it may read."""
-        found = ["skips rows with OFFSET"] if "OFFSET" in sent.query.upper().replace("OFFSET 0)", ")") else []
+        found = ["skips rows with OFFSET"] if re.search(r"\bOFFSET\b(?! 0\))", sent.query, re.IGNORECASE) else []
         connection = self._connections[sent.role]
         for mode, generic in MODES.items():
             transaction = connection.transaction()

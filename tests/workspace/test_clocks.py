@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from plixa.workspace.domain import Day, Hours, closed_since, due_after
 
@@ -84,9 +85,9 @@ def test_hours_hold_from_when_they_were_set_in_the_zone_of_that_time() -> None:
 def test_it_has_been_closed_since_it_last_closed() -> None:
     zone = "America/Sao_Paulo"
     for now in ("2026-01-09T17:00", "2026-01-09T23:00", "2026-01-11T12:00", "2026-01-12T08:59"):
-        assert closed_since(OFFICE, zone, local(now, zone)) == local("2026-01-09T17:00", zone)
-    assert closed_since(OFFICE, zone, local("2026-01-12T17:00", zone)) == local("2026-01-12T17:00", zone)
-    assert closed_since(NEVER, zone, local("2026-01-12T17:00", zone)) is None
+        assert closed_since(version(zone), local(now, zone)) == local("2026-01-09T17:00", zone)
+    assert closed_since(version(zone), local("2026-01-12T17:00", zone)) == local("2026-01-12T17:00", zone)
+    assert closed_since(version(zone, NEVER), local("2026-01-12T17:00", zone)) is None
 
 
 @st.composite
@@ -104,9 +105,10 @@ def is_open(week: Hours, now: datetime) -> bool:
     there = now.astimezone(ZoneInfo(week.timezone))
     day = next(day for day in week.hours if day.weekday == there.isoweekday() % 7)
     closing = "24:00" if day.close == "23:59" else day.close
-    return day.enabled and day.open <= f"{there:%H:%M}" < closing
+    return day.enabled and there.date() not in week.closed and day.open <= f"{there:%H:%M}" < closing
 
 
+@settings(deadline=None)
 @given(
     weeks_of(),
     weeks_of(),
@@ -116,12 +118,22 @@ def is_open(week: Hours, now: datetime) -> bool:
     st.integers(0, 3000),
     st.integers(1, 40),
     st.integers(0, 4000),
+    st.sets(st.integers(-1, 22)),
 )
 def test_it_is_as_if_one_counted_every_minute(
-    first: list[Day], second: list[Day], zone: str, other: str, base: datetime, start: int, quarters: int, change: int
+    first: list[Day],
+    second: list[Day],
+    zone: str,
+    other: str,
+    base: datetime,
+    start: int,
+    quarters: int,
+    change: int,
+    closed: set[int],
 ) -> None:
     begin = base + timedelta(minutes=start)
     weeks = [version(zone, first), version(other, second, base + timedelta(minutes=change))]
+    weeks = [replace(week, closed=frozenset(base.date() + timedelta(days=day) for day in closed)) for week in weeks]
     left, now = quarters * 15, begin
     until = begin + timedelta(days=21)
     while left and now < until:

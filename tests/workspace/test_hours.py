@@ -1,6 +1,7 @@
 """The week: what is open when, across changes of the clocks, and every version of it kept."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plixa.kernel.clock import first_instant, last_instant
-from plixa.workspace.domain import Day, spans, state_at
+from plixa.workspace.domain import Day, Hours, closed_since, spans, state_at
 from tests.support.trail import read_trail
 from tests.support.world import Member, Workspace
 
 WEEK = [{"weekday": day, "open": "09:00", "close": "17:00", "enabled": 1 <= day <= 5} for day in range(7)]
 PATH = "/v1/business-hours-config"
+ALL_DAY = ("00:00", "24:00")
 
 
-def week(opening: str, closing: str, *days: int) -> list[Day]:
-    return [Day(day, opening, closing, day in days) for day in range(7)]
+def week(zone: str, hours: tuple[str, str], *days: int, closed: frozenset[date] = frozenset()) -> Hours:
+    open_days = [Day(day, *hours, day in days) for day in range(7)]
+    return Hours(datetime(2016, 1, 1, tzinfo=UTC), zone, True, None, open_days, True, closed)
 
 
 def instants(text: str) -> datetime:
@@ -26,7 +29,7 @@ def instants(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("zone", "date", "hours", "opening", "closing"),
+    ("zone", "day", "hours", "opening", "closing"),
     [
         ("America/New_York", "2026-03-08", ("13:00", "18:00"), "2026-03-08T17:00", "2026-03-08T22:00"),
         ("America/New_York", "2026-03-08", ("00:00", "06:00"), "2026-03-08T05:00", "2026-03-08T10:00"),
@@ -38,11 +41,11 @@ def instants(text: str) -> datetime:
         ("Europe/Lisbon", "2026-03-29", ("09:00", "10:00"), "2026-03-29T08:00", "2026-03-29T09:00"),
     ],
 )
-def test_the_table_of_the_semantics(zone: str, date: str, hours: tuple[str, str], opening: str, closing: str) -> None:
-    weekday = datetime.fromisoformat(date).isoweekday() % 7
-    now = instants(opening) + timedelta(minutes=1)
-    assert (instants(opening), instants(closing)) in list(spans(week(*hours, weekday), zone, now))
-    assert state_at(week(*hours, weekday), zone, now) == (True, instants(closing))
+def test_the_table_of_the_semantics(zone: str, day: str, hours: tuple[str, str], opening: str, closing: str) -> None:
+    weekday = datetime.fromisoformat(day).isoweekday() % 7
+    now, shown = instants(opening) + timedelta(minutes=1), week(zone, hours, weekday)
+    assert (instants(opening), instants(closing)) in list(spans(shown, now))
+    assert state_at(shown, now) == (True, instants(closing))
 
 
 def test_a_wall_time_in_a_gap_moves_behind_it_and_one_that_comes_twice_begins_early_and_ends_late() -> None:
@@ -53,10 +56,20 @@ def test_a_wall_time_in_a_gap_moves_behind_it_and_one_that_comes_twice_begins_ea
 
 
 def test_days_that_touch_are_one_span_and_always_open_never_changes() -> None:
-    nights = [Day(day, "00:00", "24:00", enabled=True) for day in range(7)]
-    assert state_at(nights, "America/Sao_Paulo", instants("2026-06-10T12:00")) == (True, None)
-    closed = [Day(day, "00:00", "24:00", enabled=False) for day in range(7)]
-    assert state_at(closed, "America/Sao_Paulo", instants("2026-06-10T12:00")) == (False, None)
+    assert state_at(week("America/Sao_Paulo", ALL_DAY, *range(7)), instants("2026-06-10T12:00")) == (True, None)
+    assert state_at(week("America/Sao_Paulo", ALL_DAY), instants("2026-06-10T12:00")) == (False, None)
+
+
+def test_it_does_not_open_on_a_closed_date_however_many_follow_each_other() -> None:
+    always = partial(week, "America/Sao_Paulo", ALL_DAY, *range(7))
+    christmas = frozenset({date(2026, 12, 25)})
+    assert state_at(always(closed=christmas), instants("2026-12-24T12:00")) == (True, instants("2026-12-25T03:00"))
+    assert state_at(always(closed=christmas), instants("2026-12-25T12:00")) == (False, instants("2026-12-26T03:00"))
+    vacation = frozenset(date(2026, 12, 20) + timedelta(days=day) for day in range(40))
+    mondays = week("America/Sao_Paulo", ("09:00", "10:00"), 1, closed=vacation)
+    assert state_at(mondays, instants("2026-12-20T12:00")) == (False, instants("2027-02-01T12:00"))
+    assert closed_since(mondays, instants("2027-01-31T12:00")) == instants("2026-12-14T13:00")
+    assert closed_since(always(closed=vacation), instants("2027-01-28T12:00")) == instants("2026-12-20T03:00")
 
 
 @given(

@@ -17,7 +17,7 @@ from plixa.kernel.outbox import Effect
 from plixa.kernel.passwords import LONGEST
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from plixa.workspace.commands.settings import alone
-from plixa.workspace.queries.deletion import TABLES, find_owner, get_deletion, list_gateway_names
+from plixa.workspace.queries.deletion import TABLES, find_owner, get_deletion, list_calendars, list_gateway_names
 
 GRACE: Final = timedelta(days=30)
 FAREWELL: Final = timedelta(minutes=10)
@@ -68,13 +68,16 @@ async def cancel_deletion(uow: UnitOfWork) -> None:
 
 
 async def say_farewell(uow: UnitOfWork, delivery: Delivery) -> None:
-    """The day has come: have the gateway forget the numbers, and a little later destroy the rest. Not where it was cancelled."""
+    """The day has come: have the gateway forget the numbers and Google us, then destroy the rest. Not where it was cancelled."""
     await alone(uow)
     owner = await find_owner(uow)
     if owner is not None and owner["purge_at"] is not None and owner["purge_at"] <= uow.now:
         for number, name in await list_gateway_names(uow):
             payload = {"instance_id": number, "gateway_name": name}
             uow.enqueue(Effect("whatsapp.delete_instance", f"farewell/{number}", payload, order=f"phone_instance/{number}"))
+        for number in await list_calendars(uow):
+            about = {"link_id": number, "at": uow.now.isoformat()}
+            uow.enqueue(Effect("scheduling.leave_calendar", f"farewell/{number}", about))
         uow.enqueue(Effect(DESTROY, delivery.key, due_at=uow.now + FAREWELL))
     await delivery.done(uow)
 

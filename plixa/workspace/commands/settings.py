@@ -116,7 +116,7 @@ async def update_business_hours(uow: UnitOfWork, data: UpdateBusinessHours) -> N
 
 def told(hours: Hours | None) -> dict[str, Any]:
     """What the audit trail says of a week."""
-    return {name: value for name, value in msgspec.to_builtins(hours).items() if name != "since"} if hours else {}
+    return {name: value for name, value in msgspec.to_builtins(hours).items() if name not in ("since", "closed")} if hours else {}
 
 
 async def set_logo(uow: UnitOfWork, settings: Settings, upload: bytes) -> str | None:
@@ -158,9 +158,14 @@ async def alone(uow: UnitOfWork) -> None:
 
 
 async def keep_hours(uow: UnitOfWork, hours: Hours) -> None:
-    """One more version, in force from now on; clocks that are running are set by it."""
+    """One more version, in force from now on."""
     week = msgspec.json.encode(hours.hours).decode()
     await uow.execute(KEEP_HOURS, uow.now, hours.timezone, hours.enabled, hours.message, week, hours.pause_sla)
+    follow_hours(uow)
+
+
+def follow_hours(uow: UnitOfWork) -> None:
+    """It is open at other times than before: what is remembered of that is forgotten, and running clocks are set by it."""
     forget_settings(uow)
     uow.enqueue(Effect("inbox.retime", f"{uow.now:%Y%m%dT%H%M%S.%f}"))
 

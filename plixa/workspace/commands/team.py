@@ -193,6 +193,7 @@ async def remove_member(uow: UnitOfWork, number: int) -> None:
     workspace = await read_workspace(uow)
     by = msgspec.to_builtins(uow.actor)
     uow.enqueue(Effect("inbox.unassign_member", str(number), {"member_id": number, "by": by}))
+    uow.enqueue(Effect("scheduling.leave_member", str(number), {"member_id": number}))
     values = {"name": row["name"], "workspace": workspace["name"]}
     mail = Mail("member_removed", row["email"], row["locale"] or workspace["locale"], values)
     send_mail(uow, f"member_removed/{number}", mail)

@@ -13,6 +13,7 @@ LEFT JOIN member m ON m.tenant_id = t.tenant_id AND m.id = t.deletion_requested_
 OWNER: Final = """SELECT m.name, m.email, coalesce(m.locale, t.locale) AS locale, t.name AS workspace, t.timezone, t.purge_at
 FROM tenant t JOIN member m ON m.tenant_id = t.tenant_id AND m.role = 'owner' WHERE t.tenant_id = scope.tenant"""
 NUMBERS: Final = "SELECT id, gateway_name FROM phone_instance WHERE tenant_id = scope.tenant AND removed_at IS NULL ORDER BY id"
+CALENDARS: Final = "SELECT id FROM google_link WHERE tenant_id = scope.tenant ORDER BY id"
 TABLES: Final = """SELECT c.oid::regclass::text AS name,
     ARRAY(SELECT DISTINCT f.confrelid::regclass::text FROM pg_constraint f
           WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confrelid <> c.oid) AS refers
@@ -47,3 +48,8 @@ async def find_owner(uow: UnitOfWork) -> Any:
 async def list_gateway_names(uow: UnitOfWork) -> list[tuple[int, str]]:
     """The numbers the gateway still knows, by id."""
     return [(row["id"], row["gateway_name"]) for row in await uow.fetch(NUMBERS)]
+
+
+async def list_calendars(uow: UnitOfWork) -> list[int]:
+    """Links to members' Google Calendars, by id."""
+    return [row["id"] for row in await uow.fetch(CALENDARS)]

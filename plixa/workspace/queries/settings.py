@@ -25,12 +25,15 @@ WORKSPACE: Final = """SELECT name, slug, timezone, locale, currency, country_cod
     agents_can_delete_conversations, allow_support_access, onboarding_dismissed_at FROM tenant WHERE tenant_id = scope.tenant"""
 UNPROTECTED: Final = """SELECT m.id, m.name, m.role = 'owner' AS is_owner FROM member m
 WHERE m.tenant_id = scope.tenant AND m.two_factor_confirmed_at IS NULL ORDER BY m.id"""
-HOURS: Final = """SELECT since, timezone, enabled, message, hours::text, pause_sla FROM business_hours
-WHERE tenant_id = scope.tenant AND since <= $2::timestamptz ORDER BY since DESC LIMIT 1"""
-WEEKS: Final = """SELECT since, timezone, enabled, message, hours::text, pause_sla FROM business_hours
+CLOSED: Final = "(SELECT array_agg(date) FROM closure WHERE tenant_id = scope.tenant AND date >= $2::timestamptz::date - 400) AS closed"
+"""The dates on which it does not open, as far back as anybody asks when it closed."""
+HOURS: Final = f"""SELECT since, timezone, enabled, message, hours::text, pause_sla, {CLOSED} FROM business_hours
+WHERE tenant_id = scope.tenant AND since <= $2::timestamptz ORDER BY since DESC LIMIT 1"""  # noqa: S608 - constants
+WEEKS: Final = f"""SELECT since, timezone, enabled, message, hours::text, pause_sla, {CLOSED} FROM business_hours
 WHERE tenant_id = scope.tenant AND since >= coalesce(
     (SELECT max(since) FROM business_hours WHERE tenant_id = scope.tenant AND since <= $2::timestamptz), '-infinity')
-ORDER BY since"""
+ORDER BY since"""  # noqa: S608 - constants
+PROPOSED: Final = f"SELECT timezone, {CLOSED} FROM tenant WHERE tenant_id = scope.tenant"  # noqa: S608 - constants
 WORKDAYS: Final = [Day(weekday, "09:00", "18:00", 1 <= weekday <= 5) for weekday in range(7)]
 """What is proposed before anybody said otherwise."""
 
@@ -139,16 +142,22 @@ async def list_weeks(uow: UnitOfWork, since: datetime) -> list[Hours]:
 def hours_of(row: Any) -> Hours:
     """A row of ``business_hours``."""
     week = msgspec.json.decode(row["hours"], type=list[Day])
-    return Hours(row["since"], row["timezone"], row["enabled"], row["message"], week, row["pause_sla"])
+    closed = frozenset(row["closed"] or ())
+    return Hours(row["since"], row["timezone"], row["enabled"], row["message"], week, row["pause_sla"], closed)
 
 
 async def get_business_hours(uow: UnitOfWork) -> BusinessHoursView:
     """The week as the panel shows it: a proposal that is switched off before one was ever set."""
-    kept = await find_hours(uow)
-    zone = kept.timezone if kept else str((await read_workspace(uow))["timezone"])
-    hours = kept.hours if kept else WORKDAYS
-    switches = (kept.enabled, kept.message) if kept else (False, None)
-    return BusinessHoursView(*switches, hours, kept.pause_sla if kept else False, zone, *state_at(hours, zone, uow.now))
+    week = await find_hours(uow) or await propose_hours(uow)
+    return BusinessHoursView(week.enabled, week.message, week.hours, week.pause_sla, week.timezone, *state_at(week, uow.now))
+
+
+async def propose_hours(uow: UnitOfWork) -> Hours:
+    """The week before one was ever set."""
+    row = await uow.fetchrow(PROPOSED, uow.now)
+    if row is None:
+        raise LookupError("A workspace without a row.")
+    return Hours(uow.now, row["timezone"], False, None, WORKDAYS, False, frozenset(row["closed"] or ()))
 
 
 def get_meta(settings: Settings) -> MetaView:

@@ -1,0 +1,1 @@
+"""Google Calendars of members: connected and left, written to and read."""

@@ -1,0 +1,1 @@
+"""What may be booked, when, and what may happen to it; pure."""
