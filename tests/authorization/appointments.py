@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from plixa.kernel.auth import hashed
@@ -89,7 +88,7 @@ def booking(ahead: timedelta | None = None, deed: Callable[[UnitOfWork, int], Aw
         asked = BookAppointment(offered, start, contact_id=await thing(stage, "contact"), notes=stage.canary, force=True)
         number = (await doing(stage, lambda uow: book_appointment(uow, asked))).id
         if deed is not None:
-            await doing(stage, partial(deed, number=number))
+            await doing(stage, lambda uow: deed(uow, number))
         return number
 
     return make
@@ -103,7 +102,7 @@ async def hold(stage: Stage) -> int:
 
 
 async def waitlist_entry(stage: Stage) -> int:
-    wanted = JoinWaitlist(await thing(stage, "other_contact"), await thing(stage, "service"), notes=stage.canary)
+    wanted = JoinWaitlist(await thing(stage, "contact"), await thing(stage, "service"), notes=stage.canary)
     return (await doing(stage, lambda uow: join_waitlist(uow, wanted))).id
 
 

@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 from tests.authorization.stage import Stage
 from tests.authorization.table import Route
-from tests.authorization.things import FILES, thing
+from tests.authorization.making import thing
+from tests.authorization.things import FILES
 
 Position = tuple[str, str]
 """Where in a request something stands, and its name: ``("path", "conversation")``."""

@@ -81,7 +81,7 @@ def growth(reports: list[Report]) -> list[Line]:
 @click.option("--conversations", default=100_000, help="With twenty messages each.")
 @click.option("--seconds", default=2.0, help="Of one slice.")
 @click.option("--slices", default=5, help="Of each path, and as many of the reference.")
-@click.option("--only", multiple=True, help="list, open, search, slots, reply, webhook, append, following, memory, start.")
+@click.option("--only", multiple=True, help="list, open, search, slots, booking, reply, webhook, append, following, memory, start.")
 @click.option("--home", type=click.Path(path_type=Path), help="Keep the seeded database here, and use it again.")
 @click.option("--json", "out", type=click.Path(path_type=Path), default=Path("bench.json"), show_default=True)
 @click.pass_context

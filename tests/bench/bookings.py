@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from random import Random
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -11,11 +12,13 @@ import msgspec
 
 from plixa.scheduling.domain.rules import Rule
 from tests.bench.load import request
-from tests.bench.traffic import Known
+from tests.bench.traffic import Both, Known
 
 TENANT, SERVICE = 1, 900_000
 PROVIDERS = range(900_001, 900_031)
 DAYS, APPOINTMENTS = 30, 20_000
+LATEST = 88
+"""Days ahead, short of which the service can be booked."""
 ZONE = ZoneInfo("America/Sao_Paulo")
 TICK = timedelta(minutes=5)
 OPEN = 12 * 60 // 5
@@ -72,6 +75,21 @@ def everybody(known: Known) -> list[bytes]:
 def one_day(known: Known) -> list[bytes]:
     """One provider, one day, another each time."""
     return [asked(known, day, day, provider) for day in range(DAYS) for provider in PROVIDERS]
+
+
+def free() -> Iterator[tuple[int, datetime]]:
+    """Times that nobody has taken, one provider after the other."""
+    for day in range(DAYS + 2, LATEST):
+        for place in range(OPEN // 4):
+            yield from ((provider, tomorrow() + timedelta(days=day) + TICK * 4 * place) for provider in PROVIDERS)
+
+
+def booking(known: Known, times: Iterator[tuple[int, datetime]], amount: int) -> Both:
+    """An appointment with provider after provider; the reference inserts a row for each."""
+    wanted = [{"service_id": SERVICE, "provider_id": provider, "start": start} for provider, start in islice(times, amount)]
+    bodies = [msgspec.json.encode(one) for one in wanted]
+    ours = [request("POST", "/v1/scheduling/appointments", token=known.token, body=body) for body in bodies]
+    return Both(ours, [request("POST", "/webhook", body=body) for body in bodies])
 
 
 def asked(known: Known, first: int, last: int, provider: int | None = None) -> bytes:

@@ -24,6 +24,10 @@ ENOUGH = 4_000
 """Webhooks prepared for each second of a slice: nobody takes that many."""
 
 
+ENOUGH_BOOKINGS = 1_000
+"""And bookings: so many that a slice never comes to its end."""
+
+
 class Effort(Struct, frozen=True):
     """How long is measured: slices of each path, and seconds of a slice."""
 
@@ -99,6 +103,12 @@ class Bench:
             Line("slots: 30 providers, 30 days", "p95", slow, Target("at most", 150), Figure([one.rate for one in whole], "/s")),
             Line("slots: a provider's day", "rate", Figure([one.rate for one in days], "/s"), Target("at least", PROVIDER_DAYS)),
         ]
+
+    def booked(self, where: Place) -> list[Line]:
+        """Appointments with thirty providers, each at a time of its own."""
+        asyncio.run(bookings.furnish(where.endpoints.database_url))
+        times, amount = bookings.free(), int(ENOUGH_BOOKINGS * (self.effort.seconds + 1))
+        return self._lines("booking", 0.2, 80, self.compare(lambda: bookings.booking(self.known, times, amount), self.effort))
 
     def replied(self) -> list[Line]:
         """An operator answers."""
@@ -177,6 +187,7 @@ def measure(where: Place, known: Known, numbers: list[int], effort: Effort, only
                 "open": bench.opened,
                 "search": bench.searched,
                 "slots": lambda: bench.slots(where),
+                "booking": lambda: bench.booked(where),
                 "reply": bench.replied,
                 "webhook": bench.received,
                 "append": lambda: bench.appended(where.environ, numbers),

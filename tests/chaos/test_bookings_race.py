@@ -14,7 +14,7 @@ from plixa.kernel.uow import Kernel
 from tests.chaos.calling import Answer, Caller
 from tests.chaos.world import Place, Shop, open_shop, stopping, wait_ready
 
-ROUNDS = 8
+ROUNDS = 100
 AT_ONCE = 200
 MOVERS = 10
 APPROVALS = 8
@@ -27,6 +27,10 @@ APPROVED = "SELECT count(*) FROM event WHERE tenant_id = $1 AND topic = 'appoint
 TAKEN = """SELECT count(*) FROM appointment a WHERE a.tenant_id = $1 AND a.status IN ('pending', 'confirmed', 'arrived')
 AND NOT EXISTS (SELECT FROM provider_time t
     WHERE t.tenant_id = a.tenant_id AND t.holder = a.id AND t.starts_at = a.start_at AND t.ends_at = a.end_at)"""
+
+
+Attempt = tuple[str, str, dict[str, Any] | None]
+"""Method, path and body."""
 
 
 class Salon(Struct, frozen=True):
@@ -42,12 +46,12 @@ class Salon(Struct, frozen=True):
         """One of many half hours."""
         return (self.day + timedelta(minutes=30 * number)).isoformat()
 
-    def attempts(self, number: int, pending: int) -> list[tuple[str, str, dict[str, Any] | None]]:
+    def attempts(self, number: int, pending: int) -> list[Attempt]:
         """Everything that is tried at once in one round; the last are clicks on one approval."""
         start = self.slot(number)
-        moves = [("POST", f"/appointments/{mover}/reschedule", {"start": start}) for mover in self.movers]
-        holds = [("POST", "/holds", {"service_id": self.cut, "start": start})] * MOVERS
-        books = [("POST", "/appointments", {"service_id": service, "start": start}) for service in (self.cut, self.colour)]
+        moves: list[Attempt] = [("POST", f"/appointments/{mover}/reschedule", {"start": start}) for mover in self.movers]
+        holds: list[Attempt] = [("POST", "/holds", {"service_id": self.cut, "start": start})] * MOVERS
+        books: list[Attempt] = [("POST", "/appointments", {"service_id": service, "start": start}) for service in (self.cut, self.colour)]
         others = AT_ONCE - MOVERS * 2 - APPROVALS
         mixed = [*(books * others)[:others], *holds, *moves]
         return [*mixed[::3], *mixed[1::3], *mixed[2::3], *[("POST", f"/appointments/{pending}/approve", None)] * APPROVALS]

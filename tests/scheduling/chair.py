@@ -1,9 +1,11 @@
 """A salon whose customers are on WhatsApp: what is said to them by itself, and what they answer."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 from plixa.automation.actors import Actors as Automation
+from plixa.kernel.delivery import deliver
 from plixa.kernel.settings import Settings
 from plixa.scheduling import actors
 from tests.inbox.desk import Desk, stamp
@@ -12,8 +14,9 @@ from tests.support.effects import do_effects
 from tests.whatsapp import webhooks
 
 PHONE = "5511987654321"
-SPENT = "UPDATE outbox SET state = 'waiting', attempts = 0 WHERE tenant_id = $1 AND kind = $2 RETURNING id"
-LATE = """UPDATE outbox SET payload = payload || jsonb_build_object('start', $3::text) WHERE tenant_id = $1 AND kind = $2 RETURNING id"""
+HASTE = """UPDATE outbox SET due_at = now() WHERE tenant_id = $1 AND kind = ANY($2::text[]) AND state IN ('waiting', 'running')
+RETURNING id"""
+FAILED = "SELECT error FROM outbox WHERE tenant_id = $1 AND (state = 'parked' OR error IS NOT NULL)"
 
 
 class Chair:
@@ -30,6 +33,20 @@ class Chair:
     async def do(self, kind: str) -> int:
         """What waits, done whether it is due or not."""
         return await do_effects(self.desk.workspace, kind, handlers=self.handlers)
+
+    async def do_at_once(self, *kinds: str) -> None:
+        """The same, side by side, as often as it takes until nothing is left."""
+        workspace = self.desk.workspace
+        for _ in range(20):
+            waiting = await workspace.rows(HASTE, list(kinds))
+            if not waiting:
+                return
+            await asyncio.gather(*(deliver(workspace.kernel, self.handlers, workspace.tenant, row["id"]) for row in waiting))
+        raise AssertionError(f"{kinds} never ended")
+
+    async def parked(self) -> list[str]:
+        """What was given up, or failed and will be tried again."""
+        return [row["error"] for row in await self.desk.workspace.rows(FAILED)]
 
     async def due(self, kind: str) -> list[datetime]:
         """When what waits is due."""

@@ -1,14 +1,17 @@
 """From working hours to a kept appointment."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from httpx import AsyncClient
+from litestar import Litestar
 
+from plixa.kernel.auth import Principal
+from plixa.kernel.log import read_log
+from plixa.kernel.realtime import seen_by
 from tests.scheduling.salon import Salon, code, reason
 from tests.support.world import Member, Workspace
-
-MORE_HOURS = {"force": True}
 
 
 async def test_a_booking_takes_its_time_and_shows_in_the_calendar(salon: Salon, ana: Member) -> None:
@@ -41,9 +44,9 @@ async def test_what_is_offered_can_be_booked_and_what_is_not_is_refused_with_its
 
 async def test_staff_may_pass_over_hours_but_never_over_what_is_taken(salon: Salon, ana: Member) -> None:
     cut = await salon.offer(ana)
-    assert (await salon.booked(cut, salon.at(6, 13), **MORE_HOURS))["status"] == "confirmed"
-    assert reason(await salon.book(cut, salon.at(6, 20), **MORE_HOURS)) == "appointment"
-    events = await salon.ask("GET", f"/appointments/{(await salon.booked(cut, salon.at(21), **MORE_HOURS))['id']}/events")
+    assert (await salon.booked(cut, salon.at(6, 13), force=True))["status"] == "confirmed"
+    assert reason(await salon.book(cut, salon.at(6, 20), force=True)) == "appointment"
+    events = await salon.ask("GET", f"/appointments/{(await salon.booked(cut, salon.at(21), force=True))['id']}/events")
     assert events[0]["data"]["forced"] == ["outside"]
 
 
@@ -146,10 +149,10 @@ async def test_a_request_waits_for_the_owner_and_takes_its_time_meanwhile(salon:
 async def test_a_day_of_work_goes_by(salon: Salon, ana: Member) -> None:
     cut = await salon.offer(ana)
     now = datetime.now(UTC).replace(second=0, microsecond=0)
-    come = await salon.booked(cut, now - timedelta(minutes=40), **MORE_HOURS)
-    missed = await salon.booked(cut, now - timedelta(minutes=5), **MORE_HOURS)
-    soon = await salon.booked(cut, now + timedelta(minutes=90), **MORE_HOURS)
-    later = await salon.booked(cut, now + timedelta(hours=5), **MORE_HOURS)
+    come = await salon.booked(cut, now - timedelta(minutes=40), force=True)
+    missed = await salon.booked(cut, now - timedelta(minutes=5), force=True)
+    soon = await salon.booked(cut, now + timedelta(minutes=90), force=True)
+    later = await salon.booked(cut, now + timedelta(hours=5), force=True)
     arrived = (await salon.do(come["id"], "arrive", ana)).json()["data"]
     assert (arrived["status"], arrived["arrived_at"] is not None) == ("arrived", True)
     assert code(await salon.do(come["id"], "no-show")) == "INVALID_TRANSITION"
@@ -167,9 +170,9 @@ async def test_a_day_of_work_goes_by(salon: Salon, ana: Member) -> None:
 async def test_a_missed_appointment_can_only_be_corrected_while_its_time_is_free(salon: Salon, ana: Member) -> None:
     cut = await salon.offer(ana)
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=5)
-    missed = await salon.booked(cut, start, **MORE_HOURS)
+    missed = await salon.booked(cut, start, force=True)
     await salon.do(missed["id"], "no-show")
-    await salon.booked(cut, start, **MORE_HOURS)
+    await salon.booked(cut, start, force=True)
     assert reason(await salon.do(missed["id"], "correct")) == "appointment"
 
 
@@ -238,3 +241,16 @@ async def test_another_workspace_knows_nothing_of_it(salon: Salon, ana: Member, 
             json={} if method != "GET" else None,
         )
         assert answer.status_code == 404, (method, path)
+
+
+async def test_the_calendar_is_followed_live(salon: Salon, ana: Member, lucia_studios: Workspace, app: Litestar) -> None:
+    cut = await salon.offer(ana)
+    head = (await lucia_studios.rows("SELECT position FROM log_head WHERE tenant_id = $1"))[0]["position"]
+    seen = await salon.booked(cut, salon.at(10))
+    await salon.do(seen["id"], "cancel")
+    await salon.ask("POST", "/closures", json={"date": salon.day.isoformat()})
+    facts = await read_log(lucia_studios.kernel, lucia_studios.tenant, head)
+    member = Principal(kind="panel", token_id=1, tenant=lucia_studios.tenant, user_id=ana.id, name=ana.name, role="agent")
+    changes = await seen_by(member, lucia_studios.kernel, app.state.renderers)(facts)
+    assert [change.event for change in changes] == ["AppointmentCreated", "AppointmentUpdated", "WorkspaceUpdated"]
+    assert json.loads(changes[1].data)["status"] == "cancelled"

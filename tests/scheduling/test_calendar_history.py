@@ -43,15 +43,15 @@ async def live(salon: Salon, dice: random.Random, services: list[int], known: li
     start = salon.at(dice.randrange(8, 20), dice.choice((0, 30)), dice.randrange(30))
     what = dice.choice(("book", "book", "series", "cancel", "reschedule", "approve", "decline", "note"))
     if what in {"book", "series"} or not known:
-        more = {"repeat": "weekly", "occurrences": 3, "skip_conflicts": True} if what == "series" else {}
+        more: dict[str, Any] = {"repeat": "weekly", "occurrences": 3, "skip_conflicts": True} if what == "series" else {}
         answer = await salon.book(dice.choice(services), start, **more)
         booked = answer.json()["data"] if answer.is_success else {}
         known += [one["id"] for one in booked.get("occurrences", [])] or [booked[key] for key in ("id",) if booked]
     elif what == "note":
         await salon.ask("PATCH", f"/appointments/{dice.choice(known)}", json={"notes": str(dice.random())})
     else:
-        body = {"cancel": {"scope": "this"}, "reschedule": {"start": start.isoformat()}}.get(what)
-        answer = await salon.do(dice.choice(known), what, **({"json": body} if body else {}))
+        body: Any = {"cancel": {"scope": "this"}, "reschedule": {"start": start.isoformat()}}.get(what)
+        answer = await salon.do(dice.choice(known), what, json=body)
         assert answer.status_code in {200, 409}, answer.text
 
 

@@ -178,11 +178,13 @@ async def test_what_a_customer_answers_counts_once(chair: Chair, ana: Member, lo
     assert (await chair.salon.ask("GET", f"/appointments/{number}"))["answer"] == answer
     assert thanks in (await chair.said())[-1]
     assert "closed_hours" not in await chair.told()
+    states = [(await chair.desk.only())[name] for name in ("status", "unread_count")]
     await chair.hear(word)
     assert (await chair.told())["answer"] == "nothing was asked"
     assert len(await chair.said()) == 2
     shown = await chair.desk.only()
     assert (shown["status"], shown["unread_count"] > 0) == ("open", True)
+    assert states == (["closed", 0] if answer == "confirmed" else ["open", 3])
     (event,) = [event for event in await chair.happened(number) if event["type"] == "appointment.answered"]
     assert event["data"]["answer"] == answer
 

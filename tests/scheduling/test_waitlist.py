@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from plixa.kernel.auth import Principal
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork, perform, working
 from plixa.scheduling.domain.appointment import Appointment
 from plixa.scheduling.domain.events import Booked
-from tests.inbox.desk import Desk
+from plixa.scheduling.queries.realtime import render
+from tests.inbox.desk import Desk, stamp
 from tests.scheduling.chair import Chair
 from tests.scheduling.salon import Salon, code
 from tests.support.trail import read_trail
 from tests.support.world import Member, Workspace
+from tests.whatsapp import webhooks
 
 OFFER, ANSWER, KEEP = "automation.offer_time", "automation.answer_offer", "scheduling.keep_calendar"
 ERASE, FOLLOW = "scheduling.erase_contacts", "scheduling.follow_zones"
@@ -128,6 +131,25 @@ async def test_time_for_several_is_offered_to_several_and_days_and_providers_are
     assert chair.salon.at(10, 30) in await chair.salon.starts(cut)
 
 
+async def test_members_see_every_turn_of_the_list_as_it_happens(chair: Chair, ana: Member) -> None:
+    cut = await chair.salon.offer(ana)
+    numbers = await full(chair, cut, (10, 11))
+    entry = await chair.wait(cut, await chair.customer())
+    await freed(chair, numbers[0])
+    (offered,) = await chair.salon.ask("GET", "/waitlist", params={"status": "offered"})
+    await chair.salon.ask("DELETE", f"/holds/{offered['hold_id']}")
+    assert await chair.do(OFFER) == 1
+    assert await chair.standing() == {entry: "waiting"}
+    await freed(chair, numbers[1])
+    await chair.hear("1")
+    await chair.do(ANSWER)
+    workspace = chair.desk.workspace
+    viewer = Principal(kind="panel", token_id=1, tenant=workspace.tenant, user_id=ana.id, name="Ana", role="agent")
+    seen = [(change.event, change.data) for change in await render(workspace.kernel, viewer, await chair.desk.log())]
+    turns = [data for name, data in seen if name == "WaitlistUpdated"]
+    assert turns == [b'{"id":%d}' % entry] * 5  # joined, offered, let go by a member, offered, booked
+
+
 async def test_who_cannot_be_told_is_passed_over_with_a_reason(chair: Chair, ana: Member) -> None:
     cut = await chair.salon.offer(ana)
     (number,) = await full(chair, cut)
@@ -142,7 +164,9 @@ async def test_who_cannot_be_told_is_passed_over_with_a_reason(chair: Chair, ana
 
 async def crowd(chair: Chair, cut: int, start: datetime, kind: str) -> tuple[int, list[int]]:
     """What waits is done while twenty book one time: how many it was, and what they booked."""
-    done, *answers = await asyncio.gather(chair.do(kind), *(chair.salon.book(cut, start) for _ in range(20)))
+    doing = asyncio.create_task(chair.do(kind))
+    answers = await asyncio.gather(*(chair.salon.book(cut, start) for _ in range(20)))
+    done = await doing
     assert {answer.status_code for answer in answers} <= {201, 409}
     return done, [answer.json()["data"]["id"] for answer in answers if answer.status_code == 201]
 
@@ -254,3 +278,23 @@ async def test_of_an_erased_customer_nothing_is_left_in_the_calendar(chair: Chai
     assert keys == []
     assert await chair.do("automation.remind") == 2
     assert await chair.desk.is_sound()
+
+
+async def test_offers_answers_and_timers_all_at_once_give_every_time_to_one(chair: Chair, ana: Member) -> None:
+    cut, phones = await chair.salon.offer(ana), [f"55119876500{number}" for number in range(10, 16)]
+    numbers = await full(chair, cut, (10, 11, 12, 13, 14, 15))
+    for phone in phones:
+        await chair.wait(cut, await chair.customer(phone))
+    await asyncio.gather(*(chair.salon.do(number, "cancel") for number in numbers))
+    await chair.do_at_once(OFFER)
+    assert Counter((await chair.standing()).values()) == {"offered": 6}
+    await chair.desk.hear_at_once(webhooks.text(chair.desk.chat(phone), stamp(), "1") for phone in phones)
+    await chair.do_at_once(ANSWER, "scheduling.expire_hold")
+    after = Counter((await chair.standing()).values())
+    assert set(after) <= {"booked", "waiting"}
+    booked = await chair.salon.ask("GET", "/appointments", params={"status": ["confirmed"]})
+    assert len({one["start"] for one in booked}) == len(booked) == after["booked"]
+    said = [(await chair.said(phone))[-1] for phone in phones]
+    assert sum("está marcado" in text for text in said) == after["booked"]
+    assert sum("não está mais livre" in text for text in said) == after["waiting"]
+    assert await chair.parked() == []

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct, structs
 
-from plixa.contacts.queries.identities import hold_contact
 from plixa.kernel.audit import record
 from plixa.kernel.clock import NonexistentLocalTime, first_instant, instant
 from plixa.kernel.errors import Invalid
@@ -15,15 +14,34 @@ from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.commands.appointments import Notes
 from plixa.scheduling.commands.claims import is_crowded, lock_time, take
 from plixa.scheduling.commands.holds import find_hold, use_hold
-from plixa.scheduling.commands.judging import Choice, Verdict, Wanted, Wish, choose, placed, refuse_taken, refuse_unbookable, remind, taking
+from plixa.scheduling.commands.judging import (
+    Choice,
+    Verdict,
+    Wanted,
+    Wish,
+    choose,
+    placed,
+    refuse_crowded,
+    refuse_taken,
+    refuse_unbookable,
+    remind,
+    taking,
+)
 from plixa.scheduling.commands.keeping import enrol
 from plixa.scheduling.commands.offers import fulfil
 from plixa.scheduling.domain.appointment import Appointment
 from plixa.scheduling.domain.events import Booked
 from plixa.scheduling.domain.repeats import Repeat, occurrences_of
 from plixa.scheduling.domain.slots import Provider
-from plixa.scheduling.queries.appointments import AppointmentView, present_appointment
-from plixa.scheduling.queries.reminders import list_due
+from plixa.scheduling.queries.appointments import (
+    AppointmentView,
+    CustomerView,
+    NamedView,
+    Names,
+    ServiceName,
+    hold_customer,
+    present_as,
+)
 from plixa.scheduling.queries.slots import Setup, load_setup
 from plixa.workspace.queries.settings import read_workspace
 
@@ -80,8 +98,6 @@ class BookedView(AppointmentView, frozen=True):
 
 async def book_appointment(uow: UnitOfWork, data: BookAppointment, source: str = "staff") -> BookedView:
     """Take the time and write it into the calendar; raises NotFound, ServiceInactive, SlotUnavailable with ``details.reason``."""
-    if data.contact_id is not None:
-        await hold_contact(uow, data.contact_id)
     if data.hold_id is not None:
         held = await find_hold(uow, data.hold_id)
         data = structs.replace(data, provider_id=data.provider_id or held.provider_id)
@@ -95,11 +111,13 @@ async def book_appointment(uow: UnitOfWork, data: BookAppointment, source: str =
     if is_crowded(uow, setup.providers):
         refuse_taken((await choose(uow, setup, wish)).verdicts, skip=data.skip_conflicts)
     await lock_time(uow, setup.providers, [one.id for one in setup.resources])
+    customer = await hold_customer(uow, data.contact_id) if data.contact_id is not None else None
     if data.hold_id is not None:
         await use_hold(uow, data.hold_id)
     choice = await choose(uow, setup, wish)
-    refuse_taken(choice.verdicts, skip=data.skip_conflicts)
-    return await write(uow, setup, data, choice, source)
+    refuse_crowded(uow, setup, choice.verdicts, skip=data.skip_conflicts)
+    states = await write(uow, setup, data, choice, source)
+    return await present(uow, setup, choice, states, customer)
 
 
 def list_wanted(data: BookAppointment, zone: str) -> Iterator[Wanted]:
@@ -114,9 +132,8 @@ def list_wanted(data: BookAppointment, zone: str) -> Iterator[Wanted]:
             yield Wanted(first_instant(local, zone), exists=False)
 
 
-async def write(uow: UnitOfWork, setup: Setup, data: BookAppointment, choice: Choice, source: str) -> BookedView:
+async def write(uow: UnitOfWork, setup: Setup, data: BookAppointment, choice: Choice, source: str) -> list[Appointment]:
     """Write what was not refused into the calendar; its time is taken with the commit."""
-    offsets = await list_due(uow, setup.service.id)
     accepted = [verdict for verdict in choice.verdicts if verdict.reason is None]
     numbers = [await uow.number("appointment_number") for _ in accepted]
     states: list[Appointment] = []
@@ -127,14 +144,21 @@ async def write(uow: UnitOfWork, setup: Setup, data: BookAppointment, choice: Ch
             if data.repeat != "none":
                 event = structs.replace(event, series_id=numbers[0], occurrence=len(states) + 1)
             editor.record(event)
-            remind(uow, editor, offsets)
+            remind(uow, editor, setup.reminders)
             states.append(editor.state)
     await take(uow, [taking(state, setup.resources) for state in states])
     entry = await fulfil(uow, data.hold_id, numbers[0]) if data.hold_id is not None else None
     enrol(uow, uow.now.date())
     await tell(uow, states, entry)
-    view = await present_appointment(uow, numbers[0])
-    occurrences = [OccurrenceView(state.number, state.start) for state in states] if data.repeat != "none" else []
+    return states
+
+
+async def present(uow: UnitOfWork, setup: Setup, choice: Choice, states: list[Appointment], customer: CustomerView | None) -> BookedView:
+    """What was booked, without another look at what is called what."""
+    first, resources = states[0], [NamedView(one.id, one.name) for one in setup.resources]
+    names = Names(ServiceName(setup.service.name, setup.service.color), choice.provider.name, customer, resources)
+    view = await present_as(uow, first.number, names)
+    occurrences = [OccurrenceView(state.number, state.start) for state in states] if first.series_id is not None else []
     skipped = [SkippedView(verdict.wanted.start, verdict.reason) for verdict in choice.verdicts if verdict.reason is not None]
     return BookedView(**structs.asdict(view), occurrences=occurrences, skipped=skipped)
 

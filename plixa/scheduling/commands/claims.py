@@ -53,8 +53,14 @@ class Taking(Struct, frozen=True):
     expires_at: datetime | None = None
 
 
+def expect_a_crowd(uow: UnitOfWork, providers: Iterable[int]) -> None:
+    """Somebody waited in line in vain: whoever comes in the next half second looks first whether there is any chance."""
+    for provider in providers:
+        uow.kernel.crowded.put(line_of(provider), True)
+
+
 def is_crowded(uow: UnitOfWork, providers: Iterable[int]) -> bool:
-    """Is time of one of these being taken in this process at the moment? Whoever has no chance had then better not wait in line."""
+    """Has somebody just waited in vain for one of these?"""
     return any(uow.kernel.crowded.get(line_of(provider)) for provider in providers)
 
 
@@ -65,8 +71,6 @@ def line_of(provider: int) -> UUID:
 
 async def lock_time(uow: UnitOfWork, providers: Collection[int], resources: Collection[int]) -> None:
     """Nobody else takes time of these before this transaction ends; all wait for their turn in one order."""
-    for provider in providers:
-        uow.kernel.crowded.put(line_of(provider), True)
     names = [*(f"provider/{number}" for number in providers), *(f"resource/{number}" for number in resources)]
     await uow.begin(*(lock_of(f"{uow.tenant}/{name}") for name in names))
 

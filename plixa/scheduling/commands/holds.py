@@ -12,7 +12,7 @@ from plixa.kernel.errors import NotFound
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.commands.claims import Taking, is_crowded, lock_time, offer_time, release, take
-from plixa.scheduling.commands.judging import Wanted, Wish, choose, refuse_taken, refuse_unbookable
+from plixa.scheduling.commands.judging import Wanted, Wish, choose, refuse_crowded, refuse_taken, refuse_unbookable
 from plixa.scheduling.commands.offers import lapse
 from plixa.scheduling.queries.slots import load_setup
 from plixa.workspace.queries.settings import read_workspace
@@ -66,7 +66,7 @@ async def hold_slot(uow: UnitOfWork, data: HoldSlot) -> HoldView:
         refuse_taken((await choose(uow, setup, wish)).verdicts)
     await lock_time(uow, setup.providers, [one.id for one in setup.resources])
     choice = await choose(uow, setup, wish)
-    refuse_taken(choice.verdicts)
+    refuse_crowded(uow, setup, choice.verdicts)
     until = uow.now + timedelta(minutes=data.minutes)
     end = wanted.start + timedelta(minutes=setup.offer.duration)
     number = await uow.number("appointment_number")

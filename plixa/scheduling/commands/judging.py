@@ -12,7 +12,7 @@ from plixa.kernel.editor import Editor
 from plixa.kernel.errors import Conflict, NotFound
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import UnitOfWork
-from plixa.scheduling.commands.claims import Taking
+from plixa.scheduling.commands.claims import Taking, expect_a_crowd
 from plixa.scheduling.domain.appointment import CONFIRMED, Appointment, SlotUnavailable
 from plixa.scheduling.domain.slots import HARD, Offer, Provider, Timetable
 from plixa.scheduling.queries.slots import Resource, Setup, choose_provider, load_times
@@ -77,6 +77,13 @@ def refuse_taken(verdicts: Sequence[Verdict], *, skip: bool = False) -> None:
     if len(verdicts) > 1:
         details["occurrences"] = [{"start": verdict.wanted.start.isoformat(), "reason": verdict.reason} for verdict in refused]
     raise SlotUnavailable(IN_WORDS[reason], details)
+
+
+def refuse_crowded(uow: UnitOfWork, setup: Setup, verdicts: Sequence[Verdict], *, skip: bool = False) -> None:
+    """As ``refuse_taken``, for who has waited in line: others are then to look first whether there is any chance."""
+    if any(verdict.reason is not None for verdict in verdicts):
+        expect_a_crowd(uow, setup.providers)
+    refuse_taken(verdicts, skip=skip)
 
 
 def refuse_hard(table: Timetable, start: datetime) -> None:

@@ -9,12 +9,11 @@ from plixa.kernel.errors import Conflict, NotFound
 from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.commands.appointments import edit_appointment
 from plixa.scheduling.commands.claims import is_crowded, leave_units, lock_time, offer_again, take
-from plixa.scheduling.commands.judging import Wanted, judge, placed, refuse_hard, refuse_taken, remind, taking
+from plixa.scheduling.commands.judging import Wanted, judge, placed, refuse_crowded, refuse_hard, remind, taking
 from plixa.scheduling.domain.appointment import NO_SHOW, Appointment
 from plixa.scheduling.domain.events import Rescheduled
 from plixa.scheduling.domain.slots import Provider, Timetable
 from plixa.scheduling.queries.appointments import AppointmentView, get_appointment
-from plixa.scheduling.queries.reminders import list_due
 from plixa.scheduling.queries.slots import Setup, load_setup, load_times
 
 
@@ -43,14 +42,14 @@ async def reschedule(uow: UnitOfWork, number: int, data: RescheduleAppointment) 
             return
         table = await look_again(uow, setup, state, start)
         (verdict,) = judge(table, [Wanted(start)], force=data.force)
-        refuse_taken([verdict])
+        refuse_crowded(uow, setup, [verdict])
         resources = tuple(one.id for one in setup.resources)
         moved = Rescheduled(**placed(start, table.offer, state.timezone), was=state.start, resource_ids=resources, forced=verdict.forced)
         editor.record(moved)
         leave_units(uow, number, resources)
         await take(uow, [taking(editor.state, setup.resources)])
         offer_again(uow, editor)
-        remind(uow, editor, await list_due(uow, state.service_id))
+        remind(uow, editor, setup.reminders)
 
 
 async def approve(uow: UnitOfWork, number: int) -> None:
@@ -62,7 +61,7 @@ async def approve(uow: UnitOfWork, number: int) -> None:
         editor.record(editor.state.approve())
         if editor.facts:
             refuse_hard(await look_again(uow, setup, editor.state, editor.state.start), editor.state.start)
-            remind(uow, editor, await list_due(uow, editor.state.service_id))
+            remind(uow, editor, setup.reminders)
 
 
 async def correct(uow: UnitOfWork, number: int) -> None:

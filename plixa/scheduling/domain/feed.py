@@ -36,7 +36,7 @@ def draw_feed(name: str, place: str, entries: Iterable[Entry]) -> bytes:
     calendar.add("x-published-ttl", REFRESH)
     for entry in entries:
         calendar.add_component(draw(entry, place))
-    return calendar.to_ical()
+    return bytes(calendar.to_ical())
 
 
 def draw(entry: Entry, place: str) -> Event:

@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 from msgspec import Meta, Struct
 
+from plixa.contacts.queries.identities import refuse_gone
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import Invalid, NotFound
@@ -47,6 +48,8 @@ MERGED: Final = """WITH RECURSIVE one AS (
     SELECT c.id FROM contact c JOIN one ON c.merged_into = one.id WHERE c.tenant_id = scope.tenant
 ) SELECT id FROM one"""
 """A contact, and everybody who turned out to be them."""
+HOLD: Final = """SELECT id, name, phone, erased_at, merged_into FROM contact
+WHERE tenant_id = scope.tenant AND id = $2 FOR NO KEY UPDATE"""
 CLOSED: Final = """SELECT date, reason, source FROM closure
 WHERE tenant_id = scope.tenant AND date BETWEEN $2 AND $3 AND source IN ('manual', 'holiday') ORDER BY date LIMIT 366"""
 BUSY: Final = """SELECT provider_id, starts_at, ends_at FROM external_busy
@@ -85,6 +88,22 @@ class PaymentView(Struct, frozen=True):
     amount: int
     currency: str
     status: str
+
+
+class ServiceName(Struct, frozen=True):
+    """What a service is called, and in which colour it is shown."""
+
+    name: str
+    color: str | None
+
+
+class Names(Struct, frozen=True):
+    """What everybody and everything of an appointment is called today; None what is no more."""
+
+    service: ServiceName | None
+    provider: str | None
+    contact: CustomerView | None
+    resources: list[NamedView]
 
 
 class AppointmentView(Struct, frozen=True):
@@ -227,33 +246,52 @@ async def present_appointment(uow: UnitOfWork, number: int) -> AppointmentView:
     return view
 
 
+async def present_as(uow: UnitOfWork, number: int, names: Names) -> AppointmentView:
+    """The same, where it is known what everything is called."""
+    return appointment_view(await find_row(uow, number), names)
+
+
+async def hold_customer(uow: UnitOfWork, contact: int) -> CustomerView:
+    """Nobody changes, merges or erases a contact before this transaction ends; raises NotFound, ContactErased."""
+    found = refuse_gone(await uow.fetchrow(HOLD, contact))
+    return CustomerView(found["id"], found["name"], found["phone"])
+
+
 async def show_rows(uow: UnitOfWork, rows: list[AppointmentRow]) -> list[AppointmentView]:
     """Rows at hand as members see them, by the names there are today."""
     if not rows:
         return []
     columns = list(zip(*((row.service_id, row.provider_id, row.contact_id, str(row.resource_ids)) for row in rows), strict=True))
-    names = await uow.fetch(OF_ROWS, *(list(column) for column in columns))
-    return [appointment_view(row, *tuple(named)) for row, named in zip(rows, names, strict=True)]
+    found = await uow.fetch(OF_ROWS, *(list(column) for column in columns))
+    return [appointment_view(row, names_of(*tuple(named))) for row, named in zip(rows, found, strict=True)]
 
 
 def view_of(record: "asyncpg.Record") -> AppointmentView:
     """A record of ``COLUMNS`` and ``NAMES``."""
     values = tuple(record)
-    return appointment_view(calendar.table.restore(values[:-4]), *values[-4:])
+    return appointment_view(calendar.table.restore(values[:-4]), names_of(*values[-4:]))
 
 
-def appointment_view(
-    row: AppointmentRow, service: str | None, provider: str | None, contact: str | None, resources: str | None
-) -> AppointmentView:
+def names_of(service: str | None, provider: str | None, contact: str | None, resources: str | None) -> Names:
+    """The columns of ``NAMES``."""
+    return Names(
+        msgspec.json.decode(service, type=ServiceName) if service else None,
+        provider,
+        msgspec.json.decode(contact, type=CustomerView) if contact else None,
+        msgspec.json.decode(resources, type=list[NamedView]) if resources else [],
+    )
+
+
+def appointment_view(row: AppointmentRow, names: Names) -> AppointmentView:
     """A row as the API shows it; what is no more is called what it was."""
-    known: dict[str, Any] = msgspec.json.decode(service) if service else {"name": row.service_name, "color": None}
+    service = names.service or ServiceName(row.service_name, None)
     minutes = round((row.end_at - row.start_at).total_seconds() / 60)
     return AppointmentView(
         id=row.id,
-        service=BookedServiceView(row.service_id, known["name"], known["color"], minutes),
-        provider=NamedView(row.provider_id, provider or row.provider_name),
-        contact=msgspec.json.decode(contact, type=CustomerView) if contact else None,
-        resources=msgspec.json.decode(resources, type=list[NamedView]) if resources else [],
+        service=BookedServiceView(row.service_id, service.name, service.color, minutes),
+        provider=NamedView(row.provider_id, names.provider or row.provider_name),
+        contact=names.contact,
+        resources=names.resources,
         start=row.start_at,
         end=row.end_at,
         timezone=row.timezone,

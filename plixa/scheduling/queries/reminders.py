@@ -35,9 +35,12 @@ class Ahead(Struct, frozen=True):
 async def list_due(uow: UnitOfWork, service: int) -> list[int]:
     """The offsets of a service's reminders, the longest first; none where they are switched off."""
     row = await uow.fetchrow(OFFSETS, service)
-    own, shared = (row["own"], row["shared"]) if row else (None, None)
-    offsets = next((given for given in (own, shared) if given is not None), DEFAULT)
-    return sorted(offsets, reverse=True)
+    return in_force(row["own"], row["shared"]) if row else in_force(None, None)
+
+
+def in_force(own: list[int] | None, shared: list[int] | None) -> list[int]:
+    """A service's own offsets, or else the workspace's, or else ours; the longest first."""
+    return sorted(next((given for given in (own, shared) if given is not None), DEFAULT), reverse=True)
 
 
 async def list_ahead(uow: UnitOfWork, service: int | None, after: Place) -> list[Ahead]:

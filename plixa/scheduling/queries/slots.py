@@ -17,6 +17,7 @@ from plixa.kernel.errors import Invalid, NotFound
 from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.domain.slots import NEARBY, Asked, Cause, ClosedDay, Offer, Provider, Taken, Timetable, fairest, timetable
 from plixa.scheduling.domain.spans import Span, full
+from plixa.scheduling.queries.reminders import in_force
 
 WIDEST: Final = timedelta(days=31)
 WIDEST_EXPLAINED: Final = timedelta(days=7)
@@ -29,7 +30,7 @@ WIDER: Final = timedelta(days=6)
 """Days so far around may bear on a start: a service takes up to a day, and so does the buffer after it."""
 BEFORE: Final = timedelta(days=3)
 """What is taken so long before may bear on the grid, which begins at the latest with the day before."""
-SETUP: Final = """SELECT s.id, s.name, s.is_active, s.requires_approval, s.price, s.deposit_amount, s.prepayment, s.currency,
+SETUP: Final = """SELECT s.id, s.name, s.is_active, s.requires_approval, s.price, s.deposit_amount, s.prepayment, s.currency, s.color,
     s.duration_minutes, s.buffer_before_minutes, s.buffer_after_minutes, s.slot_interval_minutes, s.min_notice_minutes, s.max_advance_days,
     (SELECT json_agg(json_build_object('id', r.id, 'name', r.name, 'capacity', r.capacity) ORDER BY r.id)::text
         FROM service_resource l JOIN resource r ON r.tenant_id = l.tenant_id AND r.id = l.resource_id
@@ -40,7 +41,8 @@ SETUP: Final = """SELECT s.id, s.name, s.is_active, s.requires_approval, s.price
         LEFT JOIN provider_schedule h ON h.tenant_id = l.tenant_id AND h.provider_id = l.provider_id
         WHERE l.tenant_id = scope.tenant AND l.service_id = s.id AND ($3::bigint IS NULL OR l.provider_id = $3)) AS providers,
     (SELECT json_agg(json_build_object('date', c.date, 'source', c.source, 'reason', c.reason) ORDER BY c.date)::text FROM closure c
-        WHERE c.tenant_id = scope.tenant AND c.date BETWEEN $4 AND $5 AND c.source IN ('manual', 'holiday')) AS closed
+        WHERE c.tenant_id = scope.tenant AND c.date BETWEEN $4 AND $5 AND c.source IN ('manual', 'holiday')) AS closed,
+    s.reminder_offsets, (SELECT c.offsets FROM reminder_config c WHERE c.tenant_id = scope.tenant) AS shared_offsets
 FROM service s JOIN tenant w ON w.tenant_id = s.tenant_id WHERE s.tenant_id = scope.tenant AND s.id = $2"""
 TIMES: Final = """SELECT 'external' AS cause, provider_id AS id, array_agg(date_part('epoch', starts_at)) AS starts,
     array_agg(date_part('epoch', ends_at)) AS ends FROM external_busy
@@ -102,6 +104,7 @@ class BookedService(Struct, frozen=True):
     deposit_amount: int | None
     prepayment: bool
     currency: str
+    color: str | None
 
 
 class Times(Struct, frozen=True):
@@ -114,13 +117,17 @@ class Times(Struct, frozen=True):
 
 
 class Setup(Struct, frozen=True):
-    """How a service is offered: by whom, when, with which resources that are in use, and the days on which nobody works."""
+    """How a service is offered: by whom, when, with which resources that are in use, and the days on which nobody works.
+
+    ``reminders`` are minutes before the start.
+    """
 
     service: BookedService
     offer: Offer
     providers: dict[int, Provider]
     resources: list[Resource]
     closed: list[ClosedDay]
+    reminders: list[int]
 
     def timetable(self, provider: int, times: Times, now: datetime) -> Timetable:
         """What decides on starts with a provider, in the time that was loaded."""
@@ -245,13 +252,14 @@ async def load_setup(uow: UnitOfWork, service: int, since: datetime, until: date
     if row is None:
         raise NotFound("There is no such service.")
     values = tuple(row)
-    resources, providers, closed = values[14:]
+    resources, providers, closed = values[15:18]
     return Setup(
-        service=BookedService(*values[:8]),
-        offer=Offer(*values[8:14]),
+        service=BookedService(*values[:9]),
+        offer=Offer(*values[9:15]),
         providers={one.id: one for one in decoded(providers, list[Provider])},
         resources=decoded(resources, list[Resource]),
         closed=decoded(closed, list[ClosedDay]),
+        reminders=in_force(*values[18:]),
     )
 
 
