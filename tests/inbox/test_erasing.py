@@ -365,7 +365,7 @@ async def test_a_reply_that_is_on_its_way_ends_quietly(desk: Desk) -> None:
     assert (await erase(desk, opened["contact"]["id"])).status_code == 200
     line.may_answer.set()
     await sending
-    assert {row["kind"] for row in await desk.workspace.rows(OUTBOX)} == {"whatsapp.create_instance"}
+    assert {row["kind"] for row in await desk.workspace.rows(OUTBOX)} == {"whatsapp.create_instance", "scheduling.erase_contacts"}
     assert (await desk.log())[-1].event.TOPIC == "audit.recorded"
 
 

@@ -51,6 +51,7 @@ async def test_a_provider_s_appointments_are_told_to_whoever_has_the_address(sal
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.content.endswith(b"END:VCALENDAR\r\n")
+    assert b"X-PUBLISHED-TTL:PT15M\r\n" in answer.content
     (first,) = events(answer)
     assert (str(first["SUMMARY"]), str(first["STATUS"]), int(first["SEQUENCE"])) == ("Cut 0 – Marta", "TENTATIVE", 0)
     assert (first["DTSTART"].dt, first["DTEND"].dt) == (salon.at(10), salon.at(10, 30))

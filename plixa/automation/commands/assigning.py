@@ -44,8 +44,8 @@ async def assign_arrival(uow: UnitOfWork, editor: Editor[Conversation], text: st
     """
     rules, words = await list_rules_in_force(uow), folded(text)[:LONGEST]
     if not rules:
-        return "no rules"
-    keeper = await find_keeper(uow, editor.state)
+        return await leave(uow, editor)
+    keeper = await find_keeper(uow, editor.state, editor.state.sector_id)
     if keeper is not None:
         return f"stays with {keeper.name}"
     outcome = await settle(uow, editor, words, rules)
@@ -55,6 +55,14 @@ async def assign_arrival(uow: UnitOfWork, editor: Editor[Conversation], text: st
             place = (editor.state.number, editor.state.episode, uow.now)
             await uow.execute(KEEP, *place, editor.encrypt(" ".join(words).encode()))
     return outcome.reason
+
+
+async def leave(uow: UnitOfWork, editor: Editor[Conversation]) -> str:
+    """Where no rule is in force it stays whose it was in an earlier episode, and is nobody's while they are away; answers why."""
+    if editor.state.assigned_user_id is None or await find_keeper(uow, editor.state, None) is not None:
+        return "no rules"
+    hand_over(uow, editor, None, None)
+    return "no rules, and whoever had it is away"
 
 
 async def drain(kernel: Kernel, tenant: int, settings: Settings) -> None:
@@ -127,11 +135,11 @@ def hand_over(uow: UnitOfWork, editor: Editor[Conversation], agent: Agent | None
     uow.actor = actor
 
 
-async def find_keeper(uow: UnitOfWork, state: Conversation) -> Agent | None:
-    """Whoever has it from an earlier episode, if nothing keeps them from going on."""
+async def find_keeper(uow: UnitOfWork, state: Conversation, sector: int | None) -> Agent | None:
+    """Whoever has it from an earlier episode, if nothing keeps them from going on, in a sector where one is given."""
     if state.assigned_user_id is None:
         return None
-    team = await list_agents(uow, state.sector_id)
+    team = await list_agents(uow, sector)
     return next((agent for agent in team if agent.id == state.assigned_user_id and agent.in_sector and absence(agent) is None), None)
 
 

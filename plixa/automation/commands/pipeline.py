@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from plixa.automation.commands.answering import heed_answer
-from plixa.automation.commands.assigning import assign_arrival
+from plixa.automation.commands.assigning import assign_arrival, leave
 from plixa.automation.commands.opting import heed_keyword
 from plixa.automation.queries.welcome import find_beginning, is_heard
 from plixa.inbox.commands.arrivals import ENDS, GOES_ON, Arrival, Incoming, start_clocks
@@ -20,7 +20,7 @@ from plixa.inbox.commands.ingest import append_message, drop_repeated, find_conv
 from plixa.inbox.commands.messages import say
 from plixa.inbox.commands.surveys import answer_back
 from plixa.inbox.domain.care import AwayTold, SurveyCommented, SurveyRated
-from plixa.inbox.domain.conversation import Conversation
+from plixa.inbox.domain.conversation import Conversation, Status
 from plixa.inbox.queries.care import find_settings
 from plixa.kernel.outbox import Effect
 from plixa.kernel.settings import Settings
@@ -93,12 +93,18 @@ async def welcome(arrival: Arrival, settings: Settings) -> tuple[str, bool]:
 
 
 async def assign(arrival: Arrival, settings: Settings) -> tuple[str, bool]:
-    """Give it to somebody, once an episode."""
-    if not arrival.began:
+    """Give it to somebody, once an episode, unless that is over already."""
+    if not is_unsettled(arrival) or arrival.editor.state.status is Status.CLOSED:
         return "no new episode", GOES_ON
     if not (await find_beginning(arrival.uow, settings)).routes:
-        return "no rules", GOES_ON
+        return await leave(arrival.uow, arrival.editor), GOES_ON
     return await assign_arrival(arrival.uow, arrival.editor, arrival.text), GOES_ON
+
+
+def is_unsettled(arrival: Arrival) -> bool:
+    """Does an episode begin with it, or is it the first word of a customer whom we wrote to and whom nobody of the team talks with yet?"""
+    state = arrival.editor.state
+    return arrival.began or (arrival.asks and state.assigned_user_id is None and not state.care.answered)
 
 
 TAKE_IN: Final[tuple[tuple[str, Reception], ...]] = (

@@ -53,7 +53,10 @@ def words_of(way: Way, view: AppointmentView) -> str:
 
 
 async def take_answer(arrival: Arrival, appointment: int, *, is_yes: bool) -> bool:
-    """What the customer says to a reminder, and our thanks; False where that is no news."""
+    """What the customer says to a reminder, and our thanks; False where that is no news.
+
+    A yes is nothing that anybody has to answer: what it opened is closed again.
+    """
     uow = arrival.uow
     async with edit_appointment(uow, appointment) as editor:
         before = len(editor.facts)
@@ -62,4 +65,7 @@ async def take_answer(arrival: Arrival, appointment: int, *, is_yes: bool) -> bo
     if is_news:
         settings = await find_settings(uow)
         await say(uow, arrival.editor, settings.text("reminder_confirmed" if is_yes else "reminder_move"))
+    if is_news and is_yes and arrival.began:
+        arrival.editor.record(arrival.editor.state.read())
+        arrival.editor.record(arrival.editor.state.close())
     return is_news

@@ -33,7 +33,7 @@ def draw_feed(name: str, place: str, entries: Iterable[Entry]) -> bytes:
     calendar.add("method", "PUBLISH")
     calendar.add("x-wr-calname", name)
     calendar.add("refresh-interval", REFRESH, parameters={"value": "DURATION"})
-    calendar.add("x-published-ttl", REFRESH)
+    calendar.add("x-published-ttl", "PT15M")
     for entry in entries:
         calendar.add_component(draw(entry, place))
     return bytes(calendar.to_ical())
