@@ -17,7 +17,7 @@ from plixa.kernel.settings import Settings
 COUNTRIES: Final = frozenset(country.alpha_2 for country in pycountry.countries)
 TIMEZONES: Final = frozenset((files("tzdata") / "zones").read_text().split()) - {"Factory"}
 """The names of the IANA database, exactly as written there."""
-EMAIL: Final = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
+EMAIL: Final = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$(?!\s)"
 
 Text = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
 NewPassword = Annotated[str, Meta(min_length=8, max_length=LONGEST)]

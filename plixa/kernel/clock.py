@@ -12,11 +12,11 @@ class NonexistentLocalTime(Invalid):
 
 
 def instant(given: datetime, zone: str, field: str) -> datetime:
-    """The instant in UTC. Of a wall time that comes twice the earlier; raises NonexistentLocalTime for one that is skipped."""
-    try:
-        moment = (given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
-    except OverflowError as error:
-        raise Invalid.field(field, "Is too large.") from error
+    """The instant in UTC. Of a wall time that comes twice the earlier; raises NonexistentLocalTime for one that is skipped, and Invalid in
+    the first and the last year there are, so that whoever computes with it need not look out."""
+    if not datetime.min.year < given.year < datetime.max.year:
+        raise Invalid.field(field, "Is too far away.")
+    moment = (given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
     if given.tzinfo is None and moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != given:
         raise NonexistentLocalTime(details={field: [NonexistentLocalTime.default]})
     return moment

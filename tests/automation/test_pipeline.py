@@ -66,6 +66,16 @@ async def announce(desk: Desk, number: int) -> None:
         await perform(uow, partial(tell, uow))
 
 
+async def write_first(desk: Desk, phone: str) -> int:
+    """A program of the workspace writes to somebody nobody knows."""
+    headers = desk.workspace.owner.headers
+    made = await desk.client.post("/v1/api-tokens", json={"name": f"CRM {phone}", "abilities": ["write"]}, headers=headers)
+    token = {"Authorization": f"Bearer {made.json()['data']['plain_text_token']}"}
+    sent = await desk.client.post("/v1/messages/send", json={"phone": phone, "body": "Seu pedido saiu"}, headers=token)
+    assert sent.status_code == 201, sent.text
+    return int(sent.json()["data"]["conversation_id"])
+
+
 async def step_at(desk: Desk, settings: Settings, number: int, now: datetime, step: Callable[..., Awaitable[tuple[str, bool]]]) -> str:
     """One step for one more message, at a time of our choice."""
 
@@ -314,6 +324,27 @@ async def test_a_new_episode_is_given_away_in_the_messages_own_transaction(desk:
     assert shown["assigned_user"] == {"id": ana.id, "name": "Ana"}
     (told,) = await handling(desk, shown["id"])
     assert "Ana" in told["assignment"]
+    for phone, said_before, whose in (("5511987650002", None, ana.id), ("5511987650003", "Posso ajudar?", None)):
+        number = await write_first(desk, phone)
+        if said_before is not None:
+            await desk.do("POST", f"/{number}/messages", json={"body": said_before})
+        await desk.hear(webhooks.text(desk.chat(phone), stamp()), webhooks.text(desk.chat(phone), stamp()))
+        user = (await desk.show(number))["assigned_user"]
+        assert (user and user["id"], (await handling(desk, number))[-1]["assignment"]) == (whose, "no new episode"), phone
+
+
+async def test_where_no_rule_is_in_force_whoever_had_it_keeps_it_unless_they_are_away(desk: Desk, ana: Member) -> None:
+    number = (await desk.open())["id"]
+    await desk.do("PATCH", f"/{number}", json={"assigned_user_id": ana.id})
+    for is_available, why, whose in (
+        (True, "no rules", ana.id),
+        (False, "no rules, and whoever had it is away", None),
+    ):
+        await desk.client.put("/v1/me/availability", json={"is_available": is_available}, headers=ana.headers)
+        await desk.do("POST", f"/{number}/close")
+        await desk.hear(webhooks.text(desk.chat(), stamp()))
+        user = (await desk.show(number))["assigned_user"]
+        assert ((await handling(desk, number))[-1]["assignment"], user and user["id"]) == (why, whose)
 
 
 async def test_the_greetings_configuration(client: AsyncClient, desk: Desk, ana: Member) -> None:

@@ -14,6 +14,7 @@ from tests.identity.people import bearer
 from tests.identity.tokens import new_token, set_plan
 from tests.inbox.desk import Desk, stamp
 from tests.inbox.test_erasing import read_models
+from tests.scheduling.salon import Salon
 from tests.support.effects import do_effects
 from tests.support.numbers import connect_number
 from tests.support.trail import read_trail
@@ -153,6 +154,20 @@ async def test_one_contact_shows_all_there_is_of_them(desk: Desk, ana: Member) -
         "conversations_count": 1,
     }
     assert shown | expected == shown
+
+
+async def test_one_contact_shows_their_appointments_and_those_of_whom_they_took_in(desk: Desk, ana: Member) -> None:
+    salon = Salon(desk.workspace, desk.client)
+    await salon.employ(ana)
+    cut = await salon.offer(ana, name="Corte")
+    kept, gone, other = [(await desk.open(f"551190000000{place}"))["contact"]["id"] for place in range(3)]
+    booked = [await salon.booked(cut, salon.at(9 + hour), contact_id=contact) for hour, contact in enumerate((gone, kept, other))]
+    await do(desk, "POST", f"/{gone}/merge", {"into": kept})
+    shown = (await get(desk, f"/{kept}", ana))["appointments"]
+    assert shown == [
+        {name: one[name] for name in ("id", "start", "end", "provider", "timezone", "status")} | {"service": {"id": cut, "name": "Corte"}}
+        for one in (booked[1], booked[0])
+    ]
 
 
 async def test_a_new_name_is_in_the_inbox_at_once(desk: Desk, settings: Settings) -> None:

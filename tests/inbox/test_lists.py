@@ -112,6 +112,7 @@ class TestViews:
             await connection.execute(late, desk.workspace.tenant, crowd[0])
         assert crowd[0] in ids(await desk.all())
         assert await desk.all(view="snoozed") == []
+        assert await desk.do("GET", "/counts") == await counted(desk, desk.workspace.owner, [])
         assert (await desk.show(crowd[0]))["snoozed_until"] is None
 
 

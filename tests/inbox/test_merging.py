@@ -3,11 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from plixa.inbox.actors import Actors
 from plixa.kernel.delivery import deliver
 from plixa.whatsapp.client import SendText, Sent
 from tests.inbox.desk import Desk, stamp
 from tests.inbox.test_arrivals import named, two_of_one
+from tests.support.effects import do_effects
+from tests.support.world import Member
 from tests.whatsapp import webhooks
 from tests.whatsapp.webhooks import Chat
 
@@ -58,6 +62,19 @@ async def test_what_members_noted_on_either_stays(desk: Desk) -> None:
     assert (shown["contact_name"], shown["assigned_user"]["id"], [one["id"] for one in shown["labels"]]) == ("Seu Caio", owner, [label])
     assert shown["snoozed_until"] is None
     assert shown["status"] == "open"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_the_sector_goes_along_and_a_member_who_is_gone_does_not(desk: Desk, ana: Member, place: int) -> None:
+    *numbers, both = await two_of_one(desk)
+    headers = desk.workspace.owner.headers
+    sector = (await desk.client.post("/v1/sectors", json={"name": "Vendas"}, headers=headers)).json()["data"]["id"]
+    await desk.do("PATCH", f"/{numbers[place]}", json={"sector_id": sector, "assigned_user_id": ana.id})
+    assert (await desk.client.delete(f"/v1/team/members/{ana.id}", headers=headers)).status_code == 204
+    await desk.hear(named(both))
+    await do_effects(desk.workspace, "inbox.unassign_member")
+    shown = await desk.only()
+    assert (shown["sector_id"], shown["assigned_user"]) == (sector, None)
 
 
 async def test_deleting_erases_both_even_after_two_mergers(desk: Desk) -> None:

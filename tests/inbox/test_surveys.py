@@ -272,6 +272,38 @@ async def test_an_agent_reads_nowhere_in_the_events_whether_another_ones_rating_
     assert ["survey", "answered"] in seen[0][1][0]
 
 
+async def test_an_agent_reads_nowhere_what_tells_a_score_and_everything_else(desk: Desk, ana: Member) -> None:
+    """Nor whether it was thanked for or asked about; the owner reads all of it, and so does whose score it is where it is shown."""
+    await configure(desk, follow_up_question="Por quê?")
+    number = await serve(desk, member=ana)
+    await answer(desk, " 2 ")
+    await answer(desk, "Demorou demais")
+    whole = await shown_to(desk, desk.workspace.owner, number)
+    assert all(words in whole for words in ('" 2 "', "Demorou demais", "Por quê?", "Valeu!"))
+    await desk.do("POST", f"/{number}/messages", json={"body": "5 minutos", "type": "note"})
+    for is_visible in (False, True):
+        await configure(desk, follow_up_question="Por quê?", visible_to_agents=is_visible)
+        for words in ('" 2 "', "Demorou demais", '"body":"Por quê?"', '"body":"Valeu!"'):
+            assert (words in await shown_to(desk, ana, number)) is is_visible, words
+        assert len(await desk.do("GET", "/search", ana, params={"q": "demorou"})) == is_visible
+        thread = await desk.do("GET", f"/{number}/messages", ana)
+        assert [one["body"] is None for one in thread] == [one["withheld"] for one in thread]
+        left = {one["body"] for one in thread if not one["withheld"]}
+        assert left >= {"5 minutos", "Nota?", "Pronto!"}
+        assert len(left) == (8 if is_visible else 4)
+
+
+async def shown_to(desk: Desk, member: Member, number: int) -> str:
+    """Whatever a member reads of a conversation, in lists, in the past and live."""
+    now = {"at": datetime.now(UTC).isoformat()}
+    reads = [("", {"status": "all"}), (f"/{number}", {}), (f"/{number}/messages", {}), (f"/{number}/events", {"limit": 100})]
+    reads += [(f"/{number}/messages", {"as_of": now["at"]})]
+    read = [(await desk.call("GET", path, member, params=query)).text for path, query in reads]
+    principal = Principal(kind="panel", token_id=1, tenant=desk.workspace.tenant, user_id=member.id, name=member.name, role=member.role)
+    told = await render(desk.app.state.kernel, principal, await desk.log())
+    return "".join([*read, *(change.data.decode() for change in told)])
+
+
 async def test_a_survey_ends_with_the_conversation_that_goes_on_in_another(desk: Desk) -> None:
     await configure(desk)
     *numbers, both = await two_of_one(desk)

@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from httpx import AsyncClient
 from msgspec import Struct
 
+from plixa.inbox.commands.targets import check_targets
 from plixa.inbox.policies import notify
 from plixa.inbox.queries.notices import NEWS
 from plixa.kernel.log import Log
 from plixa.kernel.projector import Poisoned, advance
 from plixa.kernel.reacting import Reaction, step
 from plixa.kernel.settings import Settings
+from plixa.kernel.uow import perform, working
 from plixa.whatsapp.commands.instances import hear
 from plixa.whatsapp.domain import ConnectionChanged
 from plixa.whatsapp.domain.instance import Heard
@@ -69,6 +72,12 @@ async def told(desk: Desk, client: AsyncClient, settings: Settings, lucia: Membe
         await browser.subscribe(client, member.headers)
     await begin(desk.workspace.kernel, desk.workspace.tenant)
     return Told(desk, settings, service, *browsers)
+
+
+async def miss_target(desk: Desk, number: int) -> None:
+    """Its timer runs a day later."""
+    async with working(desk.workspace.kernel, desk.workspace.tenant) as uow:
+        await perform(uow, partial(check_targets, uow, number, datetime.now(UTC) + timedelta(days=1)))
 
 
 async def test_of_what_is_nobodys_all_hear_and_of_what_is_somebodys_they_alone(told: Told, ana: Member) -> None:
@@ -149,6 +158,20 @@ async def test_of_a_blocked_contact_nobody_hears(told: Told) -> None:
     await told.later()
     await told.say()
     assert await told.news() == ([], [])
+
+
+async def test_of_a_missed_target_hears_whoever_is_to_answer_until_somebody_has(told: Told, ana: Member) -> None:
+    await told.desk.client.put("/v1/sla-config", json={"first_response_seconds": 900}, headers=told.desk.workspace.owner.headers)
+    hers, nobodys, answered = [(await told.desk.open(f"551190000000{place}"))["id"] for place in range(3)]
+    await told.desk.do("PATCH", f"/{hers}", json={"assigned_user_id": ana.id})
+    await told.news()
+    await told.later()
+    for number in (hers, nobodys, answered):
+        await miss_target(told.desk, number)
+    await react(told.desk.workspace.kernel, told.desk.workspace.tenant)
+    await told.desk.do("POST", f"/{answered}/messages", json={"body": "Já vi!"})
+    assert await told.news() == (["target_missed"], ["target_missed", "target_missed"])
+    assert {one["content"] for one in told.service.of(told.ana)} == {"first_response"}
 
 
 async def test_a_flood_of_one_customer_is_told_once_in_a_few_seconds(told: Told) -> None:

@@ -9,6 +9,7 @@ import pytest
 from httpx import AsyncClient, Response
 
 from plixa.kernel.mail import open_mail
+from tests.contacts.directory import restrict
 from tests.inbox.desk import Desk
 from tests.support.effects import do_effects
 from tests.support.trail import read_trail
@@ -183,13 +184,15 @@ async def test_owners_cannot_remove_themselves(client: AsyncClient, lucia: Membe
     assert (await client.delete(f"{MEMBERS}/{ana.id}", headers=other_tenant.owner.headers)).status_code == 404
 
 
-async def test_a_sector_that_is_given_up_leaves_its_conversations(desk: Desk) -> None:
+async def test_a_sector_that_is_given_up_leaves_its_conversations(desk: Desk, ana: Member) -> None:
     owner = desk.workspace.owner
     sector = (await desk.client.post("/v1/sectors", json={"name": "Vendas"}, headers=owner.headers)).json()["data"]
     number = (await desk.open())["id"]
     moved = await desk.do("PATCH", f"/{number}", json={"sector_id": sector["id"]})
     assert moved["sector_id"] == sector["id"]
     assert (await desk.client.get("/v1/sectors", headers=owner.headers)).json()["data"][0]["open_conversations"] == 1
+    await restrict(desk)
+    assert (await desk.client.get("/v1/sectors", headers=ana.headers)).json()["data"][0]["open_conversations"] is None
     assert (await desk.call("PATCH", f"/{number}", json={"sector_id": 2**52})).status_code == 404
     await desk.client.delete(f"/v1/sectors/{sector['id']}", headers=owner.headers)
     await do_effects(desk.workspace, "inbox.leave_sector")

@@ -14,7 +14,7 @@ from plixa.contacts.queries.labels import LabelView
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
-from plixa.kernel.event_store import Actor
+from plixa.kernel.event_store import Actor, Person
 from plixa.kernel.paging import Paging
 from plixa.kernel.search import beginnings, tsquery
 from plixa.kernel.tenancy import bind
@@ -47,6 +47,17 @@ LABELLED: Final = "c.id IN (SELECT x.contact_id FROM contact_label x WHERE x.ten
 CONVERSATIONS: Final = """SELECT i.id, i.phone_instance_id, i.status, i.assigned_user_id, i.unread_count, i.last_message_at, i.opened_at
 FROM inbox_conversation i WHERE i.tenant_id = scope.tenant AND i.contact_id = $3
 AND ($2::bigint IS NULL OR i.assigned_user_id IS NULL OR i.assigned_user_id = $2) ORDER BY i.last_message_at DESC, i.id DESC LIMIT 100"""
+APPOINTMENTS: Final = """WITH RECURSIVE one AS (
+    SELECT id FROM contact WHERE tenant_id = scope.tenant AND id = $2
+    UNION ALL
+    SELECT c.id FROM contact c JOIN one ON c.merged_into = one.id WHERE c.tenant_id = scope.tenant
+)
+SELECT a.id, a.service_id, coalesce(s.name, a.service_name), a.provider_id, coalesce(m.name, a.provider_name), a.start_at, a.end_at,
+    a.timezone, a.status
+FROM appointment a LEFT JOIN service s ON s.tenant_id = a.tenant_id AND s.id = a.service_id
+LEFT JOIN member m ON m.tenant_id = a.tenant_id AND m.id = a.provider_id
+WHERE a.tenant_id = scope.tenant AND a.contact_id = ANY(ARRAY(SELECT id FROM one)) ORDER BY a.start_at DESC, a.id DESC LIMIT 100"""
+"""Those of whoever was merged into the contact, too."""
 ADDRESSES: Final = "SELECT value FROM contact_alias WHERE tenant_id = scope.tenant AND contact_id = $2 ORDER BY value DESC"
 MERGES: Final = """SELECT absorbed_id, merged_at, by, undo->'joined' = '[]'::jsonb AS alone FROM contact_merge
 WHERE tenant_id = scope.tenant AND kept_id = $2 AND undone_at IS NULL ORDER BY id"""
@@ -106,6 +117,25 @@ class TheirConversationView(Struct, frozen=True):
     opened_at: datetime
 
 
+class TheirServiceView(Struct, frozen=True):
+    """What an appointment is for, by its present name."""
+
+    id: int
+    name: str
+
+
+class TheirAppointmentView(Struct, frozen=True):
+    """An appointment of the contact; ``timezone`` is the provider's."""
+
+    id: int
+    service: TheirServiceView
+    provider: Person
+    start: datetime
+    end: datetime
+    timezone: str
+    status: str
+
+
 class MergeView(Struct, frozen=True):
     """A contact that was merged into this one."""
 
@@ -125,6 +155,7 @@ class PersonDetailView(PersonView, frozen=True, kw_only=True):
     aliases: list[AddressView]
     custom_fields: list[FieldView]
     conversations: list[TheirConversationView]
+    appointments: list[TheirAppointmentView]
     merges: list[MergeView]
 
 
@@ -196,8 +227,15 @@ async def get_person(uow: UnitOfWork, contact: int) -> PersonDetailView:
         aliases=addresses,
         custom_fields=await list_fields(uow, contact),
         conversations=conversations,
+        appointments=await list_appointments(uow, contact),
         merges=await list_merges(uow, contact),
     )
+
+
+async def list_appointments(uow: UnitOfWork, contact: int) -> list[TheirAppointmentView]:
+    """A contact's appointments, the latest first."""
+    rows = await uow.fetch(APPOINTMENTS, contact)
+    return [TheirAppointmentView(row[0], TheirServiceView(*row[1:3]), Person(*row[3:5]), *row[5:]) for row in rows]
 
 
 async def list_merges(uow: UnitOfWork, contact: int) -> list[MergeView]:

@@ -7,11 +7,11 @@ from collections import defaultdict
 
 from plixa.contacts.commands.identities import Known
 from plixa.contacts.commands.merging import note_conversations
-from plixa.identity.queries.members import find_member_name
 from plixa.inbox.commands.targets import find_missed
 from plixa.inbox.domain.conversation import BlockedMeanwhile, Conversation, Status
 from plixa.inbox.domain.events import Absorbed, Failed, Merged
 from plixa.inbox.queries.conversations import get_last_seen
+from plixa.inbox.queries.surveys import find_agent
 from plixa.kernel.editor import Editor
 from plixa.kernel.uow import UnitOfWork
 
@@ -100,10 +100,12 @@ async def absorb(uow: UnitOfWork, winner: int, loser: int) -> None:
 
 
 async def inherit(uow: UnitOfWork, editor: Editor[Conversation], before: Conversation) -> None:
-    """What members noted stays: the other's name and assignee where there is none, and the notes of both."""
+    """What members noted stays: the other's name, sector and assignee where there is none, and the notes of both."""
     state = editor.state
     editor.record(state.rename(state.name or before.name))
     notes = dict.fromkeys(notes for notes in (state.notes, before.notes) if notes)
     editor.record(state.note("\n\n".join(notes)))
-    if state.assigned_user_id is None and before.assigned_user_id is not None:
-        editor.record(state.assign(before.assigned_user_id, await find_member_name(uow, before.assigned_user_id)))
+    if state.sector_id is None:
+        editor.record(state.move(before.sector_id))
+    if state.assigned_user_id is None:  # whoever had the other may have left just now
+        editor.record(state.assign(*await find_agent(uow, before.assigned_user_id)))

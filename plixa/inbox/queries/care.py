@@ -24,6 +24,12 @@ LEFT JOIN LATERAL (
     SELECT * FROM business_hours WHERE tenant_id = t.tenant_id AND since <= $2::timestamptz ORDER BY since DESC LIMIT 1
 ) h ON true
 WHERE t.tenant_id = scope.tenant"""
+ANSWERS: Final = """SELECT m.id FROM inbox_message m
+JOIN csat_response s ON s.tenant_id = m.tenant_id AND s.conversation_id = m.conversation_id AND s.rating IS NOT NULL
+LEFT JOIN inbox_message k ON k.tenant_id = s.tenant_id AND k.id = s.comment_message_id
+WHERE m.tenant_id = scope.tenant AND m.id = ANY($2::bigint[]) AND m.author_type IN ('customer', 'bot')
+    AND m.recorded_at IN (s.rated_at, k.recorded_at) AND s.agent_id IS DISTINCT FROM $3::bigint"""
+"""A rating or comment, and what is said back to it in the same transaction, but for the scores of the agent ``$3``."""
 TEXTS: Final = {
     "en": {
         "question": "How was our service? Reply with a number from 1 (bad) to 5 (great).",
@@ -38,7 +44,7 @@ TEXTS: Final = {
         "offer": "A time has become free: {service} with {provider} on {date} at {time}. "
         "Reply 1 to take it, or 2 to let it pass. We keep it for you until {until}.",
         "offer_booked": "Done! {service} with {provider} on {date} at {time} is booked for you.",
-        "offer_requested": "Thank you! We have asked for {service} with {provider} on {date} at {time} and will tell you once it is confirmed.",
+        "offer_requested": "Thank you! We noted {service} with {provider} on {date} at {time} and will tell you once it is confirmed.",
         "offer_passed": "All right. You stay on our waiting list.",
         "offer_over": "We are sorry, this time is no longer free. You stay on our waiting list.",
     },
@@ -55,7 +61,7 @@ TEXTS: Final = {
         "offer": "Surgiu um horário: {service} com {provider}, {date}, às {time}. "
         "Responda 1 para ficar com ele ou 2 para deixar passar. Ele fica reservado para você até {until}.",
         "offer_booked": "Pronto! {service} com {provider}, {date}, às {time}, está marcado para você.",
-        "offer_requested": "Obrigado! Pedimos {service} com {provider}, {date}, às {time}, e avisaremos assim que for confirmado.",
+        "offer_requested": "Obrigado! Anotamos {service} com {provider}, {date}, às {time}, e avisaremos assim que for confirmado.",
         "offer_passed": "Tudo bem. Você continua na nossa lista de espera.",
         "offer_over": "Desculpe, este horário não está mais livre. Você continua na nossa lista de espera.",
     },
@@ -73,7 +79,7 @@ TEXTS: Final = {
         "offer": "Se ha liberado un horario: {service} con {provider}, {date}, a las {time}. "
         "Responde 1 para quedártelo o 2 para dejarlo pasar. Te lo guardamos hasta las {until}.",
         "offer_booked": "¡Listo! {service} con {provider}, {date}, a las {time}, está reservado para ti.",
-        "offer_requested": "¡Gracias! Hemos pedido {service} con {provider}, {date}, a las {time}, y te avisaremos cuando se confirme.",
+        "offer_requested": "¡Gracias! Hemos anotado {service} con {provider}, {date}, a las {time}, y te avisaremos cuando se confirme.",
         "offer_passed": "De acuerdo. Sigues en nuestra lista de espera.",
         "offer_over": "Lo sentimos, este horario ya no está libre. Sigues en nuestra lista de espera.",
     },
@@ -140,7 +146,24 @@ async def hide_scores(uow: UnitOfWork, rows: Iterable[InboxRow]) -> list[InboxRo
     if viewer is None or viewer.role == "owner" or all(row.csat_rating is None for row in rows):
         return rows
     visible = await may_see_scores(uow)
-    return [row if visible and row.csat_agent_id == viewer.user_id else replace(row, csat_rating=None) for row in rows]
+    answers = await list_withheld(uow, [row.last_message_id for row in rows if row.csat_rating is not None and row.last_message_id])
+    return [
+        replace(
+            row,
+            csat_rating=row.csat_rating if visible and row.csat_agent_id == viewer.user_id else None,
+            last_message_body=None if row.last_message_id in answers else row.last_message_body,
+        )
+        for row in rows
+    ]
+
+
+async def list_withheld(uow: UnitOfWork, messages: Iterable[int]) -> frozenset[int]:
+    """Those of the messages that tell the caller a score they may not see."""
+    viewer, numbers = uow.principal, list(messages)
+    if viewer is None or viewer.role == "owner" or not numbers:
+        return frozenset()
+    mine = viewer.user_id if await may_see_scores(uow) else None
+    return frozenset(row["id"] for row in await uow.fetch(ANSWERS, numbers, mine))
 
 
 async def may_see_scores(uow: UnitOfWork) -> bool:

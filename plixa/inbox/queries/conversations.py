@@ -1,5 +1,6 @@
 """Conversations as members see them: the list with its views and filters, one conversation, the kept counts."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from plixa.kernel.paging import Paging
 from plixa.kernel.search import beginnings, has_number, patterns, tsquery
 from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
-from projections.inbox import InboxRow, inbox
+from projections.inbox import InboxRow, inbox, tally
 
 View = Literal["all", "mine", "unassigned", "snoozed"]
 Status = Literal["open", "closed", "all"]
@@ -48,6 +49,8 @@ LIVE_CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id
 AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
 LAST = "SELECT topic FROM event WHERE tenant_id = scope.tenant AND stream_id = $2 ORDER BY version DESC LIMIT 1"
 COUNTS = "SELECT key, value FROM counter WHERE tenant_id = scope.tenant AND projection = 'inbox_conversation' AND value <> 0"
+OVERSLEPT = f"""SELECT {", ".join(inbox.table.names)} FROM inbox_conversation
+WHERE tenant_id = scope.tenant AND snoozed_until <= $2::timestamptz"""  # noqa: S608 - constants
 
 
 class ContactView(Struct, frozen=True):
@@ -304,8 +307,12 @@ def refuse_hidden(uow: UnitOfWork, assigned_user_id: int | None) -> None:
 
 
 async def count_conversations(uow: UnitOfWork) -> Counts:
-    """What the inbox's tabs show, from kept counters."""
-    kept = {row["key"]: row["value"] for row in await uow.fetch(COUNTS)}
+    """What the inbox's tabs show, from kept counters. A snooze that has passed counts as awake, however late its timer is."""
+    kept = Counter({row["key"]: row["value"] for row in await uow.fetch(COUNTS)})
+    if any(key.startswith("snoozed:") for key in kept):
+        for row in [inbox.table.restore(record) for record in await uow.fetch(OVERSLEPT, uow.now)]:
+            kept.subtract(tally(row))
+            kept.update(tally(replace(row, snoozed_until=None)))
     principal = uow.principal
     me = principal.user_id if principal else 0
     restricted = principal is not None and principal.restricted
@@ -316,7 +323,8 @@ async def count_conversations(uow: UnitOfWork) -> Counts:
         return int(sum(value for key, value in kept.items() if key.startswith(f"{state}:")))
 
     def split(kind: str) -> dict[int, int]:
-        return {} if restricted else {int(key.split(":")[1]): value for key, value in kept.items() if key.startswith(f"{kind}:")}
+        found = {int(key.split(":")[1]): value for key, value in kept.items() if value and key.startswith(f"{kind}:")}
+        return {} if restricted else found
 
     closed = None if restricted else int(kept.get("closed", 0))
     mine, unassigned = int(kept.get(f"open:{me}", 0)), int(kept.get("open:0", 0))

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from plixa.inbox.domain.care import ASKED_WHY, COMMENTED, RATED, SurveyRated
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.domain.events import Absorbed, Received
-from plixa.inbox.queries.care import may_see_scores
+from plixa.inbox.queries.care import list_withheld, may_see_scores
 from plixa.inbox.queries.conversations import ConversationView, refuse_hidden, view_row
-from plixa.inbox.queries.messages import MessageView, QuotedView, Span, refuse_hidden_conversation, row_view
+from plixa.inbox.queries.messages import MessageView, QuotedView, Span, refuse_hidden_conversation, row_view, withhold
 from plixa.kernel.auth import Principal
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
@@ -48,7 +48,9 @@ async def list_events(uow: UnitOfWork, number: int, cursor: str | None, limit: i
     log = Log(await uow.connection(), uow.kernel.vault, uow.tenant)
     facts = await log.tail(stream_id(Conversation.KIND, number), before, limit + 1)
     shows = await may_see_scores(uow)
-    shown = [without_score(event_view(fact), uow.principal, shows) for fact in facts[:limit]]
+    views = [event_view(fact) for fact in facts[:limit]]
+    hidden = await list_withheld(uow, {view.data["message_id"] for view in views if "message_id" in view.data})
+    shown = [without_words(without_score(view, uow.principal, shows), hidden) for view in views]
     return shown, Page(encode((shown[-1].version,)) if len(facts) > limit else None, limit)
 
 
@@ -68,6 +70,14 @@ def without_score(view: EventView, viewer: Principal | None, shows: bool) -> Eve
         told = [[step, ANSWERED if reason in TELLING else reason] for step, reason in view.data["handling"]]
         return replace(view, data=view.data | {"handling": told})
     return view
+
+
+def without_words(view: EventView, hidden: frozenset[int]) -> EventView:
+    """An event without what a message says that tells a score."""
+    if view.data.get("message_id") not in hidden:
+        return view
+    words: dict[str, Any] = {"content": {"type": "text", "body": None}, "body": None}
+    return replace(view, data=view.data | {name: value for name, value in words.items() if name in view.data})
 
 
 async def get_conversation_as_of(uow: UnitOfWork, number: int, moment: datetime) -> ConversationView:
@@ -97,7 +107,7 @@ async def list_messages_as_of(uow: UnitOfWork, number: int, moment: datetime, sp
         rows.fold(fact)
     thread = sorted((row for row in rows.now.values() if row is not None), key=place_of, reverse=True)
     part, page = part_of(thread, span)
-    return [row_view(row, quoted_by(row, thread)) for row in part], page
+    return await withhold(uow, [row_view(row, quoted_by(row, thread)) for row in part]), page
 
 
 def part_of(thread: list[MessageRow], span: Span) -> tuple[list[MessageRow], Page]:

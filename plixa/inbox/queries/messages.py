@@ -5,8 +5,10 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
+from msgspec.structs import replace
 
 from plixa.inbox.domain.events import Card, Location, Media
+from plixa.inbox.queries.care import list_withheld
 from plixa.inbox.queries.conversations import refuse_hidden, why_missing
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
@@ -90,6 +92,7 @@ class MessageView(Struct, frozen=True, kw_only=True):
     """One message. ``status``: received, noted, queued, pending, sent, delivered, read, played or failed.
 
     ``in_doubt``: nobody knows whether the gateway took it. ``stalled``: it did, but WhatsApp has not for five minutes.
+    ``withheld``: its body, which belongs to a rating that the owner does not show to this member.
     """
 
     id: int
@@ -116,6 +119,7 @@ class MessageView(Struct, frozen=True, kw_only=True):
     read_at: datetime | None
     edited_at: datetime | None
     deleted_at: datetime | None
+    withheld: bool = False
 
 
 class DeliveryView(Struct, frozen=True):
@@ -166,14 +170,15 @@ async def list_messages(uow: UnitOfWork, conversation: int, span: Span) -> tuple
     await refuse_hidden_conversation(uow, conversation)
     if span.after is not None:
         rows = await uow.fetch(NEWER, conversation, span.limit, *await edge_of(uow, conversation, span.after))
-        return [message_view(row) for row in reversed(rows)], Page(None, span.limit)
+        return await withhold(uow, [message_view(row) for row in reversed(rows)]), Page(None, span.limit)
     if span.before is not None:
         rows = await uow.fetch(OLDER, conversation, span.limit + 1, *await edge_of(uow, conversation, span.before))
     elif span.cursor is not None:
         rows = await uow.fetch(OLDER, conversation, span.limit + 1, *decode(span.cursor, (datetime, int)))
     else:
         rows = await uow.fetch(THREAD, conversation, span.limit + 1)
-    return page_of(rows, span.limit)
+    shown, page = page_of(rows, span.limit)
+    return await withhold(uow, shown), page
 
 
 def page_of(rows: "list[asyncpg.Record]", limit: int) -> tuple[list[MessageView], Page]:
@@ -214,7 +219,8 @@ async def present_message(uow: UnitOfWork, message: int) -> MessageView:
     if row is None:
         raise NotFound
     quoted = await uow.row(messages, row.quoted_id) if row.quoted_id is not None else None
-    return row_view(row, QuotedView(quoted.id, quoted.body, quoted.type) if quoted else None)
+    view = row_view(row, QuotedView(quoted.id, quoted.body, quoted.type) if quoted else None)
+    return view if quoted is None else (await withhold(uow, [view]))[0]
 
 
 async def get_delivery(uow: UnitOfWork, message: int) -> DeliveryView:
@@ -280,7 +286,22 @@ async def list_latest_received(uow: UnitOfWork, conversation: int) -> list[str]:
 
 async def find_messages(uow: UnitOfWork, numbers: list[int]) -> dict[int, MessageView]:
     """Messages by id, for the realtime stream."""
-    return {row["id"]: message_view(row) for row in await uow.fetch(BY_ID, numbers)} if numbers else {}
+    views = [message_view(row) for row in await uow.fetch(BY_ID, numbers)] if numbers else []
+    return {view.id: view for view in await withhold(uow, views)}
+
+
+async def withhold(uow: UnitOfWork, views: list[MessageView]) -> list[MessageView]:
+    """The messages as the caller may read them: without what tells a score they may not see."""
+    quoted = [view.quoted_message.id for view in views if view.quoted_message is not None]
+    hidden = await list_withheld(uow, [view.id for view in views] + quoted)
+    return [veiled(view, hidden) for view in views] if hidden else views
+
+
+def veiled(view: MessageView, hidden: frozenset[int]) -> MessageView:
+    """A message without its body, and without that of the one it quotes, where those are hidden."""
+    if view.quoted_message is not None and view.quoted_message.id in hidden:
+        view = replace(view, quoted_message=replace(view.quoted_message, body=None))
+    return replace(view, body=None, withheld=True) if view.id in hidden else view
 
 
 async def is_broadcast_to(uow: UnitOfWork, contact: int, since: datetime) -> bool:
@@ -301,7 +322,7 @@ async def search_messages(uow: UnitOfWork, text: str, limit: int, cursor: str | 
     shown = found[:limit]
     messages = await find_messages(uow, shown)
     page = Page(encode((shown[-1],)) if len(found) > limit else None, limit)
-    return [messages[number] for number in shown if number in messages], page
+    return [messages[number] for number in shown if number in messages and not messages[number].withheld], page
 
 
 def message_view(record: Any) -> MessageView:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
+from plixa.inbox.domain.care import FIRST_RESPONSE, RESOLUTION, TargetMissed
 from plixa.inbox.domain.events import Assigned, Received
 from plixa.inbox.queries.messages import find_message_row
 from plixa.kernel.event_store import Event, Recorded
@@ -12,7 +13,7 @@ from plixa.notifications.queries.push import Hearer
 from plixa.whatsapp.domain.instance import BY_MEMBER, QR_LIMIT, Disconnected, Restricted
 from projections.inbox import InboxRow, inbox
 
-NEWS: Final = (Received, Assigned, Disconnected, Restricted)
+NEWS: Final = (Received, Assigned, TargetMissed, Disconnected, Restricted)
 """The events of which somebody may have to hear."""
 ROWS: Final = f"SELECT {', '.join(inbox.table.names)} FROM inbox_conversation WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])"  # noqa: S608
 NUMBER: Final = "SELECT label, number, status FROM phone_instance WHERE tenant_id = scope.tenant AND id = $2 AND removed_at IS NULL"
@@ -25,8 +26,25 @@ async def list_rows(uow: UnitOfWork, numbers: list[int]) -> dict[int, InboxRow]:
 
 
 def hears_message(hearer: Hearer, row: InboxRow | None) -> bool:
-    """Of a customer's message hears whose conversation it is; of one that is nobody's whoever takes new conversations."""
-    if row is None or row.blocked or row.status != "open" or not row.unread_count:
+    """Of a customer's message hear those whose it is to answer, until it is read."""
+    return row is not None and row.unread_count > 0 and answers(hearer, row)
+
+
+def hears_target(hearer: Hearer, row: InboxRow | None) -> bool:
+    """Of a customer who waits for too long hear the same."""
+    return row is not None and missed_of(row) is not None and answers(hearer, row)
+
+
+def missed_of(row: InboxRow) -> str | None:
+    """The target that was missed and that somebody can still do something about."""
+    if row.is_first_response_missed and row.first_responded_at is None:
+        return FIRST_RESPONSE
+    return RESOLUTION if row.is_resolution_missed else None
+
+
+def answers(hearer: Hearer, row: InboxRow) -> bool:
+    """Whose conversation it is answers; one that is nobody's whoever takes new conversations."""
+    if row.blocked or row.status != "open":
         return False
     return row.assigned_user_id == hearer.id if row.assigned_user_id is not None else hearer.is_available is not False
 
@@ -45,6 +63,8 @@ def news_for(hearer: Hearer, fact: Recorded, row: InboxRow | None) -> tuple[str,
             return "message", {**conversation, "message_id": event.message_id}
         case Assigned() if hears_assignment(hearer, row) and not by_themselves:
             return "assignment", conversation
+        case TargetMissed() if hears_target(hearer, row):
+            return "target", conversation
         case Disconnected() | Restricted() if hears_phone(hearer) and not is_wanted(event):
             return "phone", {"instance_id": fact.number}
     return None
@@ -78,6 +98,14 @@ async def write_assignment(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any
     return conversation_notice(row, about, kind="assigned", body=row.last_message_body or "", content=row.last_message_type, urgency="high")
 
 
+async def write_target(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
+    """A target was missed, which ``content`` names; None where that is over, or no longer for this member."""
+    row = await uow.row(inbox, about["conversation_id"])
+    if row is None or not hears_target(hearer, row):
+        return None
+    return conversation_notice(row, about, kind="target_missed", body=row.last_message_body or "", content=missed_of(row), urgency="high")
+
+
 async def write_phone(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
     """A number was lost, and is not back."""
     row = await uow.fetchrow(NUMBER, about["instance_id"])
@@ -94,5 +122,5 @@ def conversation_notice(row: InboxRow, about: dict[str, Any], **more: Any) -> No
     return Notice(title=title, url=f"/inbox/{row.id}", tag=f"conversation/{row.id}", at=at, **more)
 
 
-WRITERS: Final = {"message": write_message, "assignment": write_assignment, "phone": write_phone}
+WRITERS: Final = {"message": write_message, "assignment": write_assignment, "target": write_target, "phone": write_phone}
 """Who writes a notice, by what it is about."""

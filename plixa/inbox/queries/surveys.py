@@ -110,7 +110,7 @@ async def is_left_alone(uow: UnitOfWork, contact: int, since: datetime) -> bool:
 
 
 async def find_agent(uow: UnitOfWork, member: int | None) -> tuple[int | None, str | None]:
-    """Id and name of the member whose score it will be, if there is one."""
+    """Id and name of a member, if there is one who has not left."""
     row = await uow.fetchrow(AGENT, member) if member is not None else None
     return (row["id"], row["name"]) if row else (None, None)
 

@@ -94,11 +94,17 @@ def last_run(frequency: Frequency, now: datetime) -> datetime:
 
 
 def covered(frequency: Frequency, run_at: datetime, zone: str) -> Period:
-    """Yesterday, the last week or the last month. Where yesterday is not over yet at that hour (Hawaii), all of it is a day earlier."""
+    """Yesterday, the last week or the last month. Where yesterday may not be over yet at that hour (Hawaii), all of it is a day earlier."""
     today = run_at.date()
     length = {"daily": 1, "weekly": 7, "monthly": (today - DAY).day}[frequency]
-    last = today - DAY if midnight(today, zone) <= run_at else today - 2 * DAY
+    last = today - 2 * DAY if lags(zone, today.year) else today - DAY
     return Period(last - (length - 1) * DAY, last, zone)
+
+
+def lags(zone: str, year: int) -> bool:
+    """Are runs before a day's end there, in summer or in winter? In both then (Adak): else a day would be told twice, another never."""
+    days = (date(year, month, 1) for month in (1, 7))
+    return any(midnight(day, zone) > datetime.combine(day, RUN) for day in days)
 
 
 def midnight(day: date, zone: str) -> datetime:

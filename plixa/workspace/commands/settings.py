@@ -27,8 +27,12 @@ UPDATE: Final = """UPDATE tenant SET timezone = $2, locale = $3, currency = $4, 
 WHERE tenant_id = $1"""
 SECURE: Final = """UPDATE tenant SET require_two_factor = $2, agent_restricted = $3, agents_can_delete_conversations = $4,
 allow_support_access = $5 WHERE tenant_id = $1"""
-KEEP_HOURS: Final = """INSERT INTO business_hours (tenant_id, since, timezone, enabled, message, hours, pause_sla)
-VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)"""
+CLOSED: Final = "coalesce((SELECT array_agg(date) FROM closure WHERE tenant_id = $1), '{}')"
+KEEP_HOURS: Final = f"""INSERT INTO business_hours (tenant_id, since, timezone, enabled, message, hours, pause_sla, closed)
+VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, {CLOSED})"""  # noqa: S608 - a constant
+KEEP_CLOSED: Final = f"""INSERT INTO business_hours (tenant_id, since, timezone, enabled, message, hours, pause_sla, closed)
+SELECT tenant_id, $2, timezone, enabled, message, hours, pause_sla, {CLOSED} FROM business_hours
+WHERE tenant_id = $1 ORDER BY since DESC LIMIT 1 ON CONFLICT (tenant_id, since) DO UPDATE SET closed = excluded.closed"""  # noqa: S608
 KEEP_IMAGE: Final = "INSERT INTO public_image (tenant_id, key, mime, content, created_at) VALUES ($1, $2, $3, $4, $5)"
 DROP_IMAGE: Final = "DELETE FROM public_image WHERE tenant_id = $1 AND key = $2"
 SET_LOGO: Final = "UPDATE tenant SET logo_key = $2 WHERE tenant_id = $1"
@@ -161,10 +165,16 @@ async def keep_hours(uow: UnitOfWork, hours: Hours) -> None:
     """One more version, in force from now on."""
     week = msgspec.json.encode(hours.hours).decode()
     await uow.execute(KEEP_HOURS, uow.now, hours.timezone, hours.enabled, hours.message, week, hours.pause_sla)
-    follow_hours(uow)
+    set_clocks(uow)
 
 
 def follow_hours(uow: UnitOfWork) -> None:
+    """Other dates are closed than before: one more version of the week, if there is one, and what follows from that."""
+    uow.also(KEEP_CLOSED, uow.now)
+    set_clocks(uow)
+
+
+def set_clocks(uow: UnitOfWork) -> None:
     """It is open at other times than before: what is remembered of that is forgotten, and running clocks are set by it."""
     forget_settings(uow)
     uow.enqueue(Effect("inbox.retime", f"{uow.now:%Y%m%dT%H%M%S.%f}"))

@@ -18,18 +18,19 @@ WHERE s.tenant_id = scope.tenant AND ($2::bigint IS NULL OR s.id = $2) ORDER BY 
 
 
 class SectorView(Struct, frozen=True):
-    """A department; ``open_conversations`` are awake and assigned to it."""
+    """A department; ``open_conversations`` are awake and assigned to it, null for agents who do not see all conversations."""
 
     id: int
     name: str
     color: str | None
     description: str | None
     users: list[Person]
-    open_conversations: int
+    open_conversations: int | None
 
 
 async def list_sectors(uow: UnitOfWork, number: int | None = None) -> list[SectorView]:
     """All of them by name, or only one."""
+    hidden = uow.principal is not None and uow.principal.restricted
     return [
         SectorView(
             row["id"],
@@ -37,7 +38,7 @@ async def list_sectors(uow: UnitOfWork, number: int | None = None) -> list[Secto
             row["color"],
             row["description"],
             msgspec.json.decode(row["users"], type=list[Person]) if row["users"] else [],
-            row["open_conversations"],
+            None if hidden else row["open_conversations"],
         )
         for row in await uow.fetch(LIST, number)
     ]

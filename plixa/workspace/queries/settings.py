@@ -25,15 +25,18 @@ WORKSPACE: Final = """SELECT name, slug, timezone, locale, currency, country_cod
     agents_can_delete_conversations, allow_support_access, onboarding_dismissed_at FROM tenant WHERE tenant_id = scope.tenant"""
 UNPROTECTED: Final = """SELECT m.id, m.name, m.role = 'owner' AS is_owner FROM member m
 WHERE m.tenant_id = scope.tenant AND m.two_factor_confirmed_at IS NULL ORDER BY m.id"""
-CLOSED: Final = "(SELECT array_agg(date) FROM closure WHERE tenant_id = scope.tenant AND date >= $2::timestamptz::date - 400) AS closed"
+CLOSED: Final = "(SELECT array_agg(date) FROM closure WHERE tenant_id = scope.tenant AND date >= $2::timestamptz::date - 400)"
 """The dates on which it does not open, as far back as anybody asks when it closed."""
-HOURS: Final = f"""SELECT since, timezone, enabled, message, hours::text, pause_sla, {CLOSED} FROM business_hours
+CLOSED_THEN: Final = f"""CASE WHEN h.closed IS NOT NULL
+    AND EXISTS (SELECT FROM business_hours n WHERE n.tenant_id = scope.tenant AND n.since > h.since) THEN h.closed ELSE {CLOSED} END"""
+"""Those of a version of the week: as they were set then, once there is a newer one."""
+HOURS: Final = f"""SELECT since, timezone, enabled, message, hours::text, pause_sla, {CLOSED_THEN} AS closed FROM business_hours h
 WHERE tenant_id = scope.tenant AND since <= $2::timestamptz ORDER BY since DESC LIMIT 1"""  # noqa: S608 - constants
-WEEKS: Final = f"""SELECT since, timezone, enabled, message, hours::text, pause_sla, {CLOSED} FROM business_hours
+WEEKS: Final = f"""SELECT since, timezone, enabled, message, hours::text, pause_sla, {CLOSED_THEN} AS closed FROM business_hours h
 WHERE tenant_id = scope.tenant AND since >= coalesce(
     (SELECT max(since) FROM business_hours WHERE tenant_id = scope.tenant AND since <= $2::timestamptz), '-infinity')
 ORDER BY since"""  # noqa: S608 - constants
-PROPOSED: Final = f"SELECT timezone, {CLOSED} FROM tenant WHERE tenant_id = scope.tenant"  # noqa: S608 - constants
+PROPOSED: Final = f"SELECT timezone, {CLOSED} AS closed FROM tenant WHERE tenant_id = scope.tenant"  # noqa: S608 - constants
 WORKDAYS: Final = [Day(weekday, "09:00", "18:00", 1 <= weekday <= 5) for weekday in range(7)]
 """What is proposed before anybody said otherwise."""
 
