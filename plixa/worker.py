@@ -13,6 +13,7 @@ from dramatiq.middleware import AsyncIO, ShutdownNotifications
 from dramatiq.worker import Worker
 
 from plixa.automation import actors as automation
+from plixa.automation import policies as routing
 from plixa.automation.commands.pipeline import Pipeline
 from plixa.backoffice.actors import campaigns
 from plixa.contacts import actors as contacts
@@ -39,6 +40,7 @@ from plixa.scheduling import policies as calendars
 from plixa.scheduling.client import create_google
 from plixa.scheduling.queries import notices
 from plixa.support import actors as support
+from plixa.support.queries import notices as desk
 from plixa.whatsapp import actors as whatsapp
 from plixa.whatsapp.client import Deadlines, EvolutionGateway
 from plixa.workspace import actors as workspace
@@ -162,7 +164,7 @@ def effects(settings: Settings, gateway: EvolutionGateway) -> dict[str, Handler]
         **mails.Actors(mailer).handlers(),
         **campaigns.Actors(mailer, settings).handlers(),
         **reports.handlers(),
-        **pushes.Actors(WebPush(settings), WRITERS | notices.WRITERS).handlers(),
+        **pushes.Actors(WebPush(settings), WRITERS | notices.WRITERS | desk.WRITERS).handlers(),
     }
 
 
@@ -171,4 +173,4 @@ async def attend(machinery: Machinery, gateway: EvolutionGateway, deliver: "dram
     async with running(machinery), gateway, asyncio.TaskGroup() as tasks:
         tasks.create_task(relay(machinery, deliver))
         tasks.create_task(run_projectors(machinery.kernel, machinery.listener, ASYNC))
-        tasks.create_task(run_reactions(machinery.kernel, machinery.listener, policies.REACTIONS + calendars.REACTIONS))
+        tasks.create_task(run_reactions(machinery.kernel, machinery.listener, policies.REACTIONS + calendars.REACTIONS + routing.REACTIONS))

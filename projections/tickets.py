@@ -28,8 +28,10 @@ from plixa.support.domain.events import (
 )
 from plixa.support.domain.ticket import Ticket
 
-MOST_WORDS = 1_000
-"""Of one ticket."""
+MOST_WORDS = 5_000
+"""Of one ticket; with the longest there can be they still are less than the megabyte an index takes of one row."""
+MOST_RATINGS = 50
+"""The newest; all there ever were stand in the log."""
 
 
 class KeptRating(Struct, frozen=True):
@@ -41,7 +43,7 @@ class KeptRating(Struct, frozen=True):
 
 
 class TicketRow(Struct, frozen=True, gc=False):
-    """One ticket. ``unread_by_…``: messages of the other side since; ``ratings``: all there ever were.
+    """One ticket. ``unread_by_…``: messages of the other side since; ``ratings``: the newest there ever were.
 
     Customers see nothing from ``priority`` on.
     """
@@ -150,7 +152,7 @@ def status_changed(row: TicketRow, event: StatusChanged, _fact: Recorded) -> Tic
 
 @tickets.on(Rated)
 def rated(row: TicketRow, event: Rated, _fact: Recorded) -> TicketRow:
-    ratings = [*row.ratings, KeptRating(event.rating, event.comment, event.at)]
+    ratings = [*row.ratings, KeptRating(event.rating, event.comment, event.at)][-MOST_RATINGS:]
     return replace(row, rating=event.rating, rating_comment=event.comment, rated_at=row.rated_at or event.at, ratings=ratings)
 
 
@@ -183,10 +185,10 @@ def written(_row: None, event: Opened | CustomerReplied | StaffReplied | Noted, 
 
 @ticket_texts.creates(Opened)
 def first_words(_row: None, event: Opened, fact: Recorded) -> TicketTextRow:
-    return TicketTextRow(fact.number, lexemes(PLATFORM, event.subject, event.message.body, event.message.author.name))
+    return TicketTextRow(fact.number, lexemes(PLATFORM, event.subject, event.message.body, event.message.author.name, most=MOST_WORDS))
 
 
 @ticket_texts.on(CustomerReplied, StaffReplied, Noted)
 def more_words(row: TicketTextRow, event: CustomerReplied | StaffReplied | Noted, _fact: Recorded) -> TicketTextRow:
-    words = dict.fromkeys([*row.words.split(), *lexemes(PLATFORM, event.message.body).split()])
+    words = dict.fromkeys([*row.words.split(), *lexemes(PLATFORM, event.message.body, most=MOST_WORDS).split()])
     return replace(row, words=" ".join(list(words)[:MOST_WORDS]))

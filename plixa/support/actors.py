@@ -1,4 +1,4 @@
-"""What follows from tickets outside of requests: the timer of a solved one, mails to staff, and tags that are no more."""
+"""What follows from tickets outside of requests: the timer of a solved one, what staff are told, and tags that are no more."""
 
 from datetime import datetime
 from functools import partial
@@ -11,8 +11,9 @@ from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import Actor
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork, perform
+from plixa.support.commands.desk import TELL_ASSIGNEE
 from plixa.support.commands.tags import DROP_TAG, drop_tag
-from plixa.support.commands.telling import tell_colleagues
+from plixa.support.commands.telling import tell_assignee, tell_colleagues
 from plixa.support.commands.tickets import CLOSE_QUIET, TELL_STAFF, close_quiet
 from plixa.support.queries.recipients import find_news
 
@@ -24,7 +25,7 @@ class Actors(Struct, frozen=True):
 
     def handlers(self) -> dict[str, Handler]:
         """By the effect's kind."""
-        return {CLOSE_QUIET: close, TELL_STAFF: self.tell_staff, DROP_TAG: drop}
+        return {CLOSE_QUIET: close, TELL_STAFF: self.tell_staff, TELL_ASSIGNEE: given, DROP_TAG: drop}
 
     async def tell_staff(self, delivery: Delivery) -> None:
         """A customer wrote."""
@@ -32,7 +33,7 @@ class Actors(Struct, frozen=True):
         async with delivery.unit() as uow:
             news = await find_news(uow, message)
         if news is not None:
-            await tell_colleagues(delivery.kernel, self.settings, news, message)
+            await tell_colleagues(delivery.kernel, self.settings, news)
         await finish(delivery)
 
 
@@ -49,6 +50,14 @@ async def close_due(uow: UnitOfWork, delivery: Delivery) -> None:
     except NotFound:
         await uow.rollback()
     await delivery.done(uow)
+
+
+async def given(delivery: Delivery) -> None:
+    """A ticket was given to one of the staff."""
+    told = delivery.payload
+    place = {"workspace_id": delivery.tenant, "ticket_id": told["ticket_id"]}
+    await tell_assignee(delivery.kernel, told["staff_id"], datetime.fromisoformat(told["at"]), place)
+    await finish(delivery)
 
 
 async def drop(delivery: Delivery) -> None:

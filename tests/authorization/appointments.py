@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from plixa.kernel.auth import hashed
@@ -23,6 +24,9 @@ from tests.authorization.stage import Stage
 LINK = """INSERT INTO google_link (tenant_id, member_id, state, refresh_token, access_token, access_expires_at, connected_at, watch_at,
     channel_id, channel_secret) VALUES ($1, $2, 'connected', $3, $3, now(), now(), now(), $4, $5) RETURNING id"""
 FEED = "INSERT INTO calendar_feed (tenant_id, provider_id, token_hash, created_at) VALUES ($1, $2, $3, now()) ON CONFLICT DO NOTHING"
+
+SERIAL = count()
+"""No two appointments of a run are at one time."""
 
 
 async def service(stage: Stage) -> int:
@@ -84,7 +88,7 @@ def booking(ahead: timedelta | None = None, deed: Callable[[UnitOfWork, int], Aw
         given = CreateService(name=secrets.token_hex(8), duration_minutes=5, provider_ids=[stage.agent.id], **service)
         is_plain = ahead is None and not service
         offered = await thing(stage, "service") if is_plain else (await doing(stage, lambda uow: create_service(uow, given))).id
-        start = datetime.now(UTC) + (ahead or timedelta(days=2, minutes=secrets.randbelow(100_000)))
+        start = datetime.now(UTC) + (ahead or timedelta(days=100, minutes=40 * next(SERIAL)))
         asked = BookAppointment(offered, start, contact_id=await thing(stage, "contact"), notes=stage.canary, force=True)
         number = (await doing(stage, lambda uow: book_appointment(uow, asked))).id
         if deed is not None:
@@ -119,7 +123,7 @@ async def new_start(_stage: Stage) -> str:
 def free_start() -> datetime:
     """A half hour that nobody else has."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=1, minutes=30 * secrets.randbelow(4000))
+    return midnight + timedelta(days=1, minutes=30 * (next(SERIAL) % 4000))
 
 
 THINGS: dict[str, Maker] = {
@@ -128,9 +132,9 @@ THINGS: dict[str, Maker] = {
     "request": booking(requires_approval=True),
     "other_request": booking(requires_approval=True),
     "arriving": booking(timedelta(minutes=50)),
-    "begun": booking(timedelta(minutes=-10)),
-    "begun_too": booking(timedelta(minutes=-20)),
-    "ended": booking(timedelta(minutes=-30), complete),
+    "begun": booking(timedelta(hours=-2)),
+    "begun_too": booking(timedelta(hours=-5)),
+    "ended": booking(timedelta(hours=-8), complete),
     "paid_for": booking(price=5000, prepayment=True),
     "date": of_stage(lambda _stage: (datetime.now(UTC) + timedelta(days=40)).date().isoformat()),
     **{

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from httpx import Response
 from msgspec import Struct, field
 
+from tests.authorization.making import thing
 from tests.authorization.stage import Stage
 from tests.authorization.table import Route
-from tests.authorization.making import thing
 from tests.authorization.things import FILES
 
 Position = tuple[str, str]

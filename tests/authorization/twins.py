@@ -14,9 +14,9 @@ from plixa.kernel import loading, log, saving, uow
 from plixa.kernel.audit import PLATFORM
 from plixa.kernel.tenancy import scoped
 from tests.authorization.asking import Position, ask, question
+from tests.authorization.making import thing
 from tests.authorization.stage import Scene, Stage, hire, set_stage
 from tests.authorization.table import ROUTES, TABLE, Route
-from tests.authorization.making import thing
 from tests.authorization.things import THINGS
 from tests.identity.people import bearer
 from tests.identity.tokens import new_token

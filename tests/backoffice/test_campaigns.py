@@ -6,15 +6,18 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
 
+import asyncpg
 import pytest
 from httpx import AsyncClient
 from msgspec.structs import replace
 
 from plixa.app import create_app
+from plixa.backoffice.commands.campaigns import Fared, note_fate
+from plixa.backoffice.queries.campaigns import hold_recipient
 from plixa.kernel.audit import PLATFORM
 from plixa.kernel.delivery import ATTEMPTS
 from plixa.kernel.settings import Settings
-from plixa.kernel.uow import Kernel
+from plixa.kernel.uow import Kernel, perform, working
 from plixa.notifications.client import LocalMailbox, ResendMailer, SmtpMailer
 from tests.backoffice.blasts import CONTENT, Blast, addresses, blast
 from tests.backoffice.crew import Staff, codes
@@ -198,6 +201,20 @@ async def test_an_audience_is_counted_as_it_is_written_to(
         await bruna.do("DELETE", f"/campaigns/{one['id']}")
 
 
+@pytest.mark.parametrize("barred", ["status = 'suspended', suspended_at = now()", "purge_at = now() + interval '30 days'"])
+async def test_a_workspace_that_is_shut_before_its_turn_is_left_out(
+    bruna: Staff, kernel: Kernel, settings: Settings, lucia_studios: Workspace, barred: str
+) -> None:
+    await set_plan(kernel, lucia_studios.tenant, "business")
+    made = await bruna.do("POST", "/campaigns", json=CONTENT | {"audience": "plan", "audience_value": "business"})
+    await change(kernel, f"UPDATE tenant SET {barred} WHERE tenant_id = $1", lucia_studios.tenant)
+    sent = Blast(made["id"], bruna, kernel, settings)
+    await sent.work(LocalMailbox(), rounds=2)
+    (mine,) = [one for one in await sent.recipients() if one["email"] == lucia_studios.owner.email]
+    assert (mine["status"], mine["sent_at"], "workspace" in mine["error"]) == ("suppressed", None, True)
+    assert (await sent.view())["counts"]["queued"] == 0
+
+
 async def test_who_leaves_plixa_leaves_no_address_in_its_campaigns(
     bruna: Staff, kernel: Kernel, settings: Settings, lucia_studios: Workspace
 ) -> None:
@@ -214,6 +231,22 @@ async def test_who_leaves_plixa_leaves_no_address_in_its_campaigns(
     assert (shown["recipients_count"], shown["sent_count"]) == (made["recipients_count"], made["recipients_count"])
 
 
+async def test_a_campaign_can_be_deleted_while_news_of_it_comes_in(bruna: Staff, kernel: Kernel, settings: Settings) -> None:
+    sent = await blast(bruna, kernel, settings, addresses(2))
+    (first, _) = await sent.recipients()
+    async with working(kernel, PLATFORM) as uow:
+        assert await hold_recipient(uow, first["id"]) is not None
+        async with kernel.system.connection() as connection:
+            with pytest.raises(asyncpg.LockNotAvailableError):  # whoever deletes waits here, and holds nothing meanwhile
+                await connection.execute("SELECT FROM campaign WHERE id = $1 FOR UPDATE NOWAIT", sent.id)
+        deletion = asyncio.create_task(bruna.call("DELETE", f"/campaigns/{sent.id}"))
+        await note_fate(uow, first["id"], Fared("sent", uow.now))
+        await uow.commit()
+    assert (await deletion).status_code == 204
+    async with working(kernel, PLATFORM) as uow:
+        await perform(uow, lambda: note_fate(uow, first["id"], Fared("delivered", uow.now)))
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -224,6 +257,7 @@ async def test_who_leaves_plixa_leaves_no_address_in_its_campaigns(
         ({"cta_label": "Go"}, "cta_url"),
         ({"cta_url": "https://plixa.app"}, "cta_label"),
         ({"cta_label": "Go", "cta_url": "javascript:alert(1)"}, "cta_url"),
+        ({"cta_label": "Go", "cta_url": "https://plixa.app/\n"}, "cta_url"),
         ({"audience": "everybody"}, "audience"),
         ({"audience": "plan"}, "audience_value"),
         ({"audience": "plan", "audience_value": "gold"}, "audience_value"),
@@ -232,6 +266,7 @@ async def test_who_leaves_plixa_leaves_no_address_in_its_campaigns(
         ({"audience": "emails", "audience_value": []}, "audience_value"),
         ({"audience": "emails", "audience_value": "ana@example.com, eva"}, "audience_value"),
         ({"audience": "emails", "audience_value": ["a@b.co\r\nBcc: x@y.co"]}, "audience_value.0"),
+        ({"audience": "emails", "audience_value": ["a@b.co\n"]}, "audience_value.0"),
         ({"audience": "emails", "audience_value": ["ana@example.com"] * 1001}, "audience_value"),
         ({"audience": "all_owners", "audience_value": "business"}, "audience_value"),
     ],

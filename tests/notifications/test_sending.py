@@ -2,11 +2,14 @@
 
 import json
 import logging
+import secrets
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
+from plixa.kernel.audit import PLATFORM
 from plixa.kernel.delivery import ATTEMPTS, deliver
 from plixa.kernel.jobs import PRUNING
 from plixa.kernel.mail import VALUES, Mail, open_mail, send_mail
@@ -14,6 +17,7 @@ from plixa.kernel.settings import Settings
 from plixa.kernel.uow import Kernel, perform, working
 from plixa.notifications.actors.mail import Actors
 from plixa.notifications.client import LocalMailbox, Mailer, ResendMailer, SmtpMailer
+from plixa.notifications.commands.suppressing import suppress
 from plixa.whatsapp.client import EvolutionGateway
 from plixa.worker import effects
 from tests.notifications.servers import KEY, MAILING, SENDER, Answer, Resend, Sink, smtp
@@ -68,6 +72,21 @@ async def test_every_mail_that_was_asked_for_reaches_the_local_mailbox(lucia_stu
     kept = await lucia_studios.rows(KEPT)
     assert [(row["template"], row["state"], row["mailer"]) for row in kept] == [(template, "sent", "local") for template in VALUES]
     await gateway.aclose()
+
+
+@pytest.mark.parametrize(
+    ("reasons", "goes"), [(["unsubscribed"], True), (["bounced"], False), (["unsubscribed", "complained"], False), (["complained"], False)]
+)
+async def test_who_complained_gets_no_digest_and_still_the_way_back_in(lucia_studios: Workspace, reasons: list[str], goes: bool) -> None:
+    address = f"{secrets.token_hex(5)}@example.com"
+    for reason in reasons:
+        async with working(lucia_studios.kernel, PLATFORM) as uow:
+            await perform(uow, partial(suppress, uow, address, reason))
+    await ask(lucia_studios, "digest", Mail("digest", address.upper(), "en", dict.fromkeys(VALUES["digest"], "1")))
+    await ask(lucia_studios, "reset", reset(address))
+    await attempt(lucia_studios, LocalMailbox())
+    kept = {row["template"]: (row["state"], row["content"] is not None) for row in await lucia_studios.rows(KEPT)}
+    assert kept == {"digest": ("sent" if goes else "failed", goes), "password_reset": ("sent", True)}
 
 
 async def test_nothing_is_sent_before_the_commit(lucia_studios: Workspace) -> None:

@@ -76,3 +76,12 @@ def test_there_is_a_unit_whenever_fewer_than_all_are_in_use(asked: list[tuple[in
             if one.unit == other.unit and one.start < other.end and other.start < one.end
         ]
         assert clashes == []
+
+
+def test_what_began_long_ago_keeps_its_unit() -> None:
+    def use(holder: int, start: float, end: float, unit: int = 0) -> Use:
+        return Use(holder, DAY + timedelta(days=start), DAY + timedelta(days=end), unit=unit)
+
+    known = [use(1, -1.5, 1.4, 2), use(2, 1.0, 2.5, 1), use(3, 2.3, 3.5, 2), use(4, 3.5, 4.5, 1)]
+    changed = {one.holder: one.unit for one in placed(known, use(5, 3.0, 4.0), 2, DAY)}
+    assert changed == {5: 1, 4: 2}

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from httpx import AsyncClient
 
+from plixa.kernel.uow import working
+from plixa.workspace.domain import due_after
+from plixa.workspace.queries.settings import list_weeks
 from tests.inbox.desk import Desk, stamp
 from tests.scheduling.catalog import Catalog
 from tests.support.effects import do_effects
@@ -17,6 +20,7 @@ from tests.whatsapp import webhooks
 PATH = "/closures"
 HOURS = "/v1/business-hours-config"
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+HOURS_AGO = "UPDATE business_hours SET since = since - interval '2 hours' WHERE tenant_id = $1 RETURNING since"
 ALWAYS = [{"weekday": day, "open": "00:00", "close": "24:00", "enabled": True} for day in range(7)]
 
 
@@ -131,8 +135,23 @@ async def test_a_clock_that_runs_is_set_when_a_date_is_closed_and_opened_again(d
     await do_effects(desk.workspace, "inbox.retime")
     closures = await close(catalog, 0, 1)
     assert await do_effects(desk.workspace, "inbox.retime") == 2
-    assert await due(desk, number) == begin(day(2)) + timedelta(minutes=15)
+    until = await due(desk, number)
+    assert timedelta() < begin(day(2)) + timedelta(minutes=15) - until < timedelta(minutes=1)
     for closure in closures:
         await catalog.do("DELETE", f"{PATH}/{closure}")
     assert await do_effects(desk.workspace, "inbox.retime") == 2
-    assert await due(desk, number) == running
+    assert timedelta() < await due(desk, number) - running < timedelta(minutes=1)
+
+
+async def test_what_was_closed_stays_so_in_the_past_when_it_is_opened_again(desk: Desk, catalog: Catalog) -> None:
+    """Whoever opens on a holiday after all has kept nobody waiting that morning."""
+    await open_always(desk)
+    closures = await close(catalog, -1, 0)
+    await desk.workspace.rows(HOURS_AGO)
+    for closure in closures:
+        await catalog.do("DELETE", f"{PATH}/{closure}")
+    async with working(desk.workspace.kernel, desk.workspace.tenant) as uow:
+        start = uow.now - timedelta(minutes=40)
+        due_at = due_after(start, 900, await list_weeks(uow, start))
+    assert due_at is not None
+    assert due_at > uow.now + timedelta(minutes=14)

@@ -9,6 +9,8 @@ import pytest
 from plixa.kernel.auth import Principal
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork, perform, working
+from plixa.scheduling.commands.claims import take
+from plixa.scheduling.commands.judging import taking
 from plixa.scheduling.domain.appointment import Appointment
 from plixa.scheduling.domain.events import Booked
 from plixa.scheduling.queries.realtime import render
@@ -233,20 +235,21 @@ async def test_by_newer_rules_of_a_zone_an_appointment_keeps_its_wall_time(chair
         """An hour off, as if São Paulo still had summer time."""
         number, right = await uow.number("appointment_number"), chair.salon.at(hour)
         start = right - timedelta(hours=1)
-        place = (cut, "Cut", ana.id, "Ana", start, start + timedelta(minutes=30), "America/Sao_Paulo")
+        place = (cut, "Cut", ana.id, "Ana", start, start + timedelta(minutes=60), "America/Sao_Paulo")
         wall = f"{chair.salon.day}T{hour:02}:00:00"
         async with uow.create(Appointment(number=number), contact) as editor:
             editor.record(Booked(*place, wall, "2018.1", contact_id=contact))
+            await take(uow, [taking(editor.state, [])])
         return number
 
     numbers = []
-    for hour in (10, 16):
+    for hour in (10, 11, 12, 16):
         async with working(workspace.kernel, workspace.tenant) as uow:
             numbers.append(await perform(uow, lambda hour=hour: book_by_old_rules(uow, hour)))  # type: ignore[misc]
     assert await chair.do(KEEP) == 1
     assert await chair.do(FOLLOW) == 1
-    free, taken = [await chair.salon.ask("GET", f"/appointments/{number}") for number in numbers]
-    assert datetime.fromisoformat(free["start"]) == chair.salon.at(10)
+    *free, taken = [await chair.salon.ask("GET", f"/appointments/{number}") for number in numbers]
+    assert [datetime.fromisoformat(one["start"]) for one in free] == [chair.salon.at(hour) for hour in (10, 11, 12)]
     assert (datetime.fromisoformat(taken["start"]), taken["conflict"]) == (chair.salon.at(15), "moved")
     assert chair.salon.at(10) not in await chair.salon.starts(cut)
     assert chair.salon.at(8) in await chair.due("automation.remind")

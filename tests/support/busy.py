@@ -25,10 +25,15 @@ OWN = frozenset(
 """Tables that lists go through page by page."""
 PLATFORM_OWN = frozenset({"waitlist_signup", "article", "article_version", "campaign", "campaign_recipient"})
 """And those of them that are the platform's."""
-CONFIGURED = {"PUT /v1/business-hours-config", "PUT /v1/sla-config", "PUT /v1/csat-config", "PUT /v1/scheduling/providers/{user}/schedule"}
+CONFIGURED = {
+    *("PUT /v1/business-hours-config", "PUT /v1/sla-config", "PUT /v1/csat-config"),
+    *("PUT /v1/scheduling/providers/{user}/schedule", "PUT /v1/scheduling/reminder-config"),
+}
 IMPORTED = "INSERT INTO contact_import_row (tenant_id, import_id, line, outcome) VALUES ($1, $2, 1, 'created')"
 RATED = """INSERT INTO csat_response (tenant_id, id, conversation_id, episode, day, asked_at, rating, rated_at)
 VALUES ($1, 1, $2, 1, '2030-01-01', now(), 5, now())"""
+ELSEWHERE = """INSERT INTO external_busy (tenant_id, provider_id, event_id, starts_at, ends_at)
+VALUES ($1, $2, 'x', now(), now() + interval '1 hour')"""
 DESK = """WITH tagged AS (INSERT INTO ticket_tag (tenant_id, id, name, created_at) VALUES ($1, 1, 'Oi', now()))
 INSERT INTO canned_reply (tenant_id, id, title, body, updated_at) VALUES ($1, 1, 'Oi', 'Oi', now())"""
 LETTERS = ["tenant_id", "id", "key", "template", "recipient", "state", "mailer", "content"]
@@ -55,6 +60,7 @@ async def busy_workspace(scene: Scene, url: str) -> Stage:
         await thing(stage, name)
     await thing(stage, "feed_token")
     await stage.change(DESK)
+    await stage.change(ELSEWHERE, stage.agent.id)
     await follow_log(scene.kernel, stage.tenant)
     await stage.change(RESTRICT)
     joined = await scene.client.post("/v1/waitlist", json={"email": "maria@example.com", "locale": "pt"})

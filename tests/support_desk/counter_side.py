@@ -63,6 +63,16 @@ class Counter(Struct, frozen=True):
             await perform(uow, open_it)
         return number
 
+    async def rated(self, ticket: int, days: float) -> None:
+        """The customer has rated it so many days ago."""
+        async with working(self.workspace.kernel, self.workspace.tenant, self.workspace.owner.actor) as uow:
+
+            async def rate() -> None:
+                async with uow.edit(Ticket, ticket) as editor:
+                    editor.record(editor.state.rate(4, None, datetime.now(UTC) - timedelta(days=days)))
+
+            await perform(uow, rate)
+
     async def ring(self, ticket: int, days: float) -> None:
         """The timer of a ticket that was solved so many days ago, if it is due by now."""
         at, kernel, tenant = datetime.now(UTC) - timedelta(days=days) + QUIET, self.workspace.kernel, self.workspace.tenant

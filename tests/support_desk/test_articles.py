@@ -137,6 +137,7 @@ async def test_a_slug_is_one_article_of_a_language(bruna: Staff, client: AsyncCl
         ({"body": "x" * 50_001}, "body"),
         ({"slug": "Not A Slug"}, "slug"),
         ({"slug": "../etc"}, "slug"),
+        ({"slug": "a-slug\n"}, "slug"),
         ({"locale": "pt"}, "locale"),
         ({"status": "hidden"}, "status"),
         ({"position": -1}, "position"),

@@ -112,7 +112,8 @@ async def test_what_there_is_not_is_refused(counter: Counter, bruna: Staff) -> N
         assert codes(await bruna.call(method, f"{path}/{what}", json=body)) == (422, "VALIDATION_FAILED"), what
     assert codes(await bruna.call("GET", f"/support/tickets/{2**40}")) == (404, "NOT_FOUND")
     assert codes(await bruna.call("POST", f"/support/tickets/{2**40}/close")) == (404, "NOT_FOUND")
-    assert codes(await bruna.call("GET", "/support/tickets", params={"assigned": "her"})) == (422, "VALIDATION_FAILED")
+    for whose in ("her", "me\n", "7\n"):
+        assert codes(await bruna.call("GET", "/support/tickets", params={"assigned": whose})) == (422, "VALIDATION_FAILED")
 
 
 async def test_the_queue_is_narrowed_by_everything_it_shows(counter: Counter, bruna: Staff, caio: Staff, other_tenant: Workspace) -> None:
@@ -152,6 +153,14 @@ async def test_the_queue_is_narrowed_by_everything_it_shows(counter: Counter, br
         "nothing": [],
     }
     assert await bruna.do("GET", "/support/tickets", params={"tenant_id": other_tenant.tenant}) == []
+
+
+async def test_a_long_ticket_is_found_by_the_last_word_of_it(counter: Counter, bruna: Staff) -> None:
+    number = await counter.open("Long", " ".join(f"wort{place:04d}" for place in range(500)))
+    for start in (500, 1000):
+        await counter.say(number, " ".join(f"wort{place:04d}" for place in range(start, start + 500)))
+    for word in ("wort0000", "wort0499", "wort0999", "wort1499"):
+        assert await queue(bruna, counter, q=word) == [number]
 
 
 @pytest.mark.parametrize("query", [{}, {"q": "lighthouse"}, {"status": "open"}])

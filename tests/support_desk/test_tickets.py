@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.backoffice.crew import Staff, codes
+from tests.backoffice.crew import Staff, bearer, codes
 from tests.inbox.test_commands import PNG
 from tests.support.trail import read_trail
 from tests.support.world import Member, Workspace
@@ -67,6 +67,30 @@ async def test_every_rating_there_was_is_kept_for_staff(counter: Counter, bruna:
     shown = await bruna.do("GET", f"/support/tickets/{number}")
     assert [(one["rating"], one["comment"]) for one in shown["ratings"]] == [(1, "1 stars"), (5, "5 stars")]
     assert shown["rating"] is None
+
+
+async def test_whoever_rates_again_and_again_leaves_staff_the_newest(counter: Counter, bruna: Staff) -> None:
+    number = await counter.open()
+    await counter.do("POST", f"/{number}/close")
+    for said in range(55):
+        await counter.do("POST", f"/{number}/rating", json={"rating": 1 + said % 5, "comment": str(said)})
+    shown = await bruna.do("GET", f"/support/tickets/{number}")
+    assert [one["comment"] for one in shown["ratings"]] == [str(said) for said in range(5, 55)]
+
+
+async def test_staff_do_not_rate_themselves_in_a_customers_name(counter: Counter, bruna: Staff) -> None:
+    number = await counter.open()
+    await counter.do("POST", f"/{number}/close")
+    acting = bearer((await bruna.impersonate(counter.workspace))["token"])
+    answer = await counter.client.post(f"{TICKETS}/{number}/rating", json={"rating": 5}, headers=acting)
+    assert (answer.status_code, (await counter.do("GET", f"/{number}"))["rating"]) == (403, None)
+
+
+async def test_a_rating_that_is_final_is_not_offered_to_be_changed(counter: Counter) -> None:
+    number = await counter.old("closed", days=20)
+    await counter.rated(number, days=15)
+    assert (await counter.do("GET", f"/{number}"))["can_rate"] is False
+    assert codes(await counter.call("POST", f"/{number}/rating", json={"rating": 1})) == (409, "RATING_FINAL")
 
 
 @pytest.mark.parametrize(

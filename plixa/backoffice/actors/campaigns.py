@@ -1,5 +1,6 @@
 """The effects behind a campaign: spread it, bring one mail on its way, note what is heard of it."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 from msgspec import Struct
 
 from plixa.backoffice.commands.campaigns import MAIL, SPREAD, Fared, note_fate, outbound, spread_campaign
-from plixa.backoffice.queries.campaigns import find_outgoing
+from plixa.backoffice.queries.campaigns import find_outgoing, is_shut
 from plixa.kernel.delivery import ATTEMPTS, Delivery, Handler, Retry
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork, perform
@@ -48,16 +49,20 @@ class Actors(Struct, frozen=True):
             await perform(uow, partial(self.end, uow, delivery, mail, fared))
 
     async def find(self, delivery: Delivery) -> OutboundMail | None:
-        """The mail, None where it went out already, or the campaign is gone."""
+        """The mail, written beside the event loop as a long one takes a while; None where it went out already, or the campaign is gone."""
         async with delivery.unit() as uow:
             outgoing = await find_outgoing(uow, delivery.payload["recipient_id"])
-        return outbound(self.settings, "campaign", outgoing, delivery.payload["token"]) if outgoing is not None else None
+        if outgoing is None:
+            return None
+        return await asyncio.to_thread(outbound, self.settings, "campaign", outgoing, delivery.payload["token"])
 
     async def hand_over(self, delivery: Delivery, mail: OutboundMail) -> Fared:
         """Give a mail to whoever sends it; raises Retry where that is to be tried again."""
         async with delivery.unit() as uow:
             if await list_suppressed(uow, [mail.to]):
                 return Fared("suppressed", now())
+        if await is_shut(delivery.kernel.system, delivery.payload["recipient_id"]):
+            return Fared("suppressed", now(), why="The workspace was suspended, or is about to be deleted.")
         try:
             check_address(mail.to)
             return Fared("sent", now(), await self.mailer.send(mail))

@@ -1,5 +1,6 @@
 """Campaigns: begun, spread over time so that no provider is overrun, and followed to each recipient."""
 
+import asyncio
 import re
 import secrets
 from datetime import datetime, timedelta
@@ -134,7 +135,7 @@ async def try_campaign(uow: UnitOfWork, settings: Settings, mailer: Mailer, data
     if await list_suppressed(uow, [data.email]):
         raise AddressSuppressed
     token = unsubscribe_token(uow.kernel.vault, Reader(data.email, "en"))
-    mail = outbound(settings, "campaign_test", Outgoing(data.email, "en", data), token)
+    mail = await asyncio.to_thread(outbound, settings, "campaign_test", Outgoing(data.email, "en", data), token)
     try:
         check_address(mail.to)
         number = await mailer.send(mail)

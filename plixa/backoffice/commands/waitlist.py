@@ -15,9 +15,9 @@ INSERT: Final = """
 INSERT INTO waitlist_signup (tenant_id, email, locale, referrer, created_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (tenant_id, email) DO NOTHING RETURNING id
 """
-LANGUAGE_TAG: Final = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+LANGUAGE_TAG: Final = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$(?!\s)"
 """A well-formed tag of BCP 47."""
-WEB_ADDRESS: Final = r"^https?://[^\s/?#\x00-\x20\x7f]+([/?#][^\s\x00-\x20\x7f]*)?$"
+WEB_ADDRESS: Final = r"^https?://[^\s/?#\x00-\x20\x7f]+([/?#][^\s\x00-\x20\x7f]*)?$(?!\s)"
 
 
 class EmailAlreadyRegistered(Conflict):

@@ -16,7 +16,7 @@ from plixa.notifications.domain import WORDING, Letter, cleaned, environment, la
 HERE: Final = Path(__file__).parent
 STATES: Final = ("queued", "sent", "delivered", "opened", "suppressed", "failed", "bounced", "complained")
 """How a mail fares, in the order in which one may follow another, however late we hear of it: never one that stands before."""
-WEB_ADDRESS: Final = r"^https?://[^\s/?#\x00-\x20\x7f]+([/?#][^\s\x00-\x20\x7f]*)?$"
+WEB_ADDRESS: Final = r"^https?://[^\s/?#\x00-\x20\x7f]+([/?#][^\s\x00-\x20\x7f]*)?$(?!\s)"
 MOST_ADDRESSES: Final = 1_000
 """That staff may name one by one."""
 MOST_RECIPIENTS: Final = 100_000

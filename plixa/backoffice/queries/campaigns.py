@@ -17,6 +17,7 @@ from plixa.backoffice.domain.campaigns import (
 )
 from plixa.kernel.audit import PLATFORM
 from plixa.kernel.cursor import decode, encode
+from plixa.kernel.database import Database
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import Person
@@ -48,8 +49,14 @@ WHERE tenant_id = scope.tenant AND campaign_id = $2 AND id > $3 ORDER BY id LIMI
 OUTGOING: Final = """SELECT r.email, r.locale, c.subject, c.preheader, c.body, c.cta_label, c.cta_url
 FROM campaign_recipient r JOIN campaign c ON c.tenant_id = r.tenant_id AND c.id = r.campaign_id
 WHERE r.tenant_id = scope.tenant AND r.id = $2 AND r.status = 'queued'"""
-HOLD: Final = """SELECT campaign_id, email, status FROM campaign_recipient
-WHERE tenant_id = scope.tenant AND id = $2 FOR NO KEY UPDATE"""
+SHUT: Final = """SELECT EXISTS (SELECT FROM campaign_recipient r JOIN tenant t ON t.tenant_id = r.workspace_id
+WHERE r.tenant_id = $1 AND r.id = $2 AND (t.status <> 'active' OR t.purge_at IS NOT NULL))"""
+HOLD: Final = """WITH held AS MATERIALIZED (
+    SELECT id FROM campaign WHERE tenant_id = scope.tenant
+      AND id = (SELECT campaign_id FROM campaign_recipient WHERE tenant_id = scope.tenant AND id = $2) FOR NO KEY UPDATE)
+SELECT r.campaign_id, r.email, r.status FROM held JOIN campaign_recipient r ON r.campaign_id = held.id
+WHERE r.tenant_id = scope.tenant AND r.id = $2 FOR NO KEY UPDATE OF r"""
+"""The campaign first, as who deletes it does: else each would wait for the other."""
 LAST: Final = 2**63 - 1
 
 
@@ -202,8 +209,14 @@ async def find_outgoing(uow: UnitOfWork, recipient_id: int) -> Outgoing | None:
     return Outgoing(row["email"], row["locale"], Content(**{name: row[name] for name in names}), recipient_id)
 
 
+async def is_shut(system: Database, recipient_id: int) -> bool:
+    """Is a recipient's workspace suspended by now, or about to be deleted?"""
+    async with system.connection() as connection:
+        return bool(await connection.fetchval(SHUT, PLATFORM, recipient_id))
+
+
 async def hold_recipient(uow: UnitOfWork, recipient_id: int) -> Held | None:
-    """A recipient, locked; None where the campaign is gone."""
+    """A recipient, locked with its campaign; None where that is gone."""
     await uow.begin()
     row = await uow.fetchrow(HOLD, recipient_id)
     return Held(*row) if row is not None else None

@@ -3,17 +3,23 @@
 import logging
 from functools import partial
 from hashlib import sha256
+from typing import Final
 
 from msgspec import Struct
 
+from plixa.kernel.audit import PLATFORM
 from plixa.kernel.delivery import Delivery, Handler, Retry
 from plixa.kernel.mail import MAIL_EFFECT, Mail, open_mail
 from plixa.kernel.uow import UnitOfWork, perform
 from plixa.notifications.client import MailDelayed, Mailer, MailRefused, OutboundMail
 from plixa.notifications.commands.mails import INSERT, pause, seal_content, without
 from plixa.notifications.domain import LONGEST_ADDRESS, BadAddress, check_address, cleaned, render
+from plixa.notifications.queries.suppressions import is_at_an_end
 
 log = logging.getLogger(__name__)
+
+NEWSLETTERS: Final = frozenset({"digest"})
+"""What nobody needs for their account, and so does not go to an address that bounced or complained."""
 
 
 class Outcome(Struct, frozen=True):
@@ -49,6 +55,8 @@ class Actors(Struct, frozen=True):
     async def hand_over(self, delivery: Delivery, mail: Mail) -> Outcome:
         """Give a mail to whoever sends it."""
         check_address(mail.to)
+        if mail.template in NEWSLETTERS and await is_over(delivery, mail.to):
+            return Outcome(error="Nobody writes to this address any more: it bounced or complained.")
         letter = render(mail)
         outbound = OutboundMail(identity(delivery), mail.to, mail.template, letter.subject, letter.text, letter.html, mail.pictures)
         return Outcome(outbound, await self.mailer.send(outbound))
@@ -61,6 +69,15 @@ class Actors(Struct, frozen=True):
         about = (delivery.key, mail.template, cleaned(mail.to)[:LONGEST_ADDRESS].lower(), state, self.mailer.name)
         await uow.execute(INSERT, *about, outcome.provider_id, outcome.error, content)
         await delivery.done(uow)
+
+
+async def is_over(delivery: Delivery, address: str) -> bool:
+    """Is it one that the platform knows to be at an end?"""
+    uow = delivery.kernel.unit(PLATFORM)
+    try:
+        return await is_at_an_end(uow, address)
+    finally:
+        uow.close()
 
 
 def identity(delivery: Delivery) -> str:

@@ -14,7 +14,9 @@ from plixa.kernel.uow import UnitOfWork
 from plixa.notifications.queries.suppressions import pseudonym_of
 
 KEEP: Final = """INSERT INTO mail_suppression (tenant_id, pseudonym, reason, created_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING"""
+ON CONFLICT (tenant_id, pseudonym) DO UPDATE SET reason = excluded.reason
+WHERE mail_suppression.reason = 'unsubscribed' AND excluded.reason <> 'unsubscribed'"""
+"""Who complains after they unsubscribed has complained."""
 PLACE: Final = "unsubscribe"
 LONGEST_TOKEN: Final = 1_000
 """Characters; an address has 320."""

@@ -8,6 +8,14 @@ from plixa.kernel.uow import UnitOfWork
 
 SUPPRESSED: Final = "SELECT pseudonym FROM mail_suppression WHERE tenant_id = scope.tenant AND pseudonym = ANY($2::text[])"
 
+AT_AN_END: Final = """SELECT FROM mail_suppression
+WHERE tenant_id = scope.tenant AND pseudonym = $2 AND reason <> 'unsubscribed'"""
+
+
+async def is_at_an_end(uow: UnitOfWork, address: str) -> bool:
+    """Did an address bounce for good, or complain, rather than only want no campaigns? ``uow`` is the platform's."""
+    return await uow.fetchrow(AT_AN_END, pseudonym_of(uow.kernel.vault, address)) is not None
+
 
 async def list_suppressed(uow: UnitOfWork, addresses: Iterable[str]) -> set[str]:
     """Those of the addresses; ``uow`` is the platform's."""

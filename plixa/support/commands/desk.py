@@ -8,17 +8,22 @@ from msgspec import Meta, Struct
 
 from plixa.kernel.event_store import stream_id
 from plixa.kernel.mail import Mail, send_mail
+from plixa.kernel.outbox import Effect
 from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork
+from plixa.notifications.commands.push import tell
+from plixa.notifications.queries.push import list_hearers
 from plixa.support.commands.files import Upload, keeping
 from plixa.support.commands.tickets import Text, edit_ticket, written
 from plixa.support.domain.events import Message
 from plixa.support.domain.ticket import Priority, Status, Ticket
+from plixa.support.queries.notices import ANSWER
 from plixa.support.queries.recipients import find_opener
 from plixa.support.queries.tags import get_colleague, refuse_unknown_tags
 
 EXCERPT: Final = 500
 """Characters of a message that a mail shows."""
+TELL_ASSIGNEE: Final = "support.tell_assignee"
 
 
 class AnswerTicket(Struct, frozen=True):
@@ -82,10 +87,13 @@ async def prioritize_ticket(uow: UnitOfWork, number: int, priority: Priority) ->
 
 
 async def assign_ticket(uow: UnitOfWork, number: int, admin: int | None) -> None:
-    """Give it to one of the staff, or to nobody; raises NotFound, Invalid."""
+    """Give it to one of the staff, who is told, or to nobody; raises NotFound, Invalid."""
     person = await get_colleague(uow.kernel.system, admin) if admin is not None else None
     async with edit_ticket(uow, number) as editor:
         editor.record(editor.state.assign(person))
+        if person is not None and editor.before.assigned_to != person.id != uow.actor.id:
+            about = {"ticket_id": number, "staff_id": person.id, "at": uow.now}
+            uow.enqueue(Effect(TELL_ASSIGNEE, f"{number}/{editor.version}", about))
 
 
 async def tag_ticket(uow: UnitOfWork, number: int, tags: list[int]) -> None:
@@ -96,7 +104,7 @@ async def tag_ticket(uow: UnitOfWork, number: int, tags: list[int]) -> None:
 
 
 async def tell_opener(uow: UnitOfWork, settings: Settings, number: int, message: Message) -> None:
-    """Mail an answer to whoever asked, in their language; nobody where they have left."""
+    """Mail an answer to whoever asked, in their language, and tell their browsers; nobody where they have left."""
     opener = await find_opener(uow, number)
     if opener is not None:
         link = f"{settings.public_url}/support/tickets/{number}"
@@ -108,6 +116,9 @@ async def tell_opener(uow: UnitOfWork, settings: Settings, number: int, message:
             "link": link,
         }
         send_mail(uow, f"ticket_answered/{message.id}", Mail("ticket_answered", opener.email, opener.locale, values, opener.timezone))
+        for hearer in await list_hearers(uow):
+            if hearer.id == opener.id:
+                tell(uow, hearer, ANSWER, message.at, {"ticket_id": number, "message_id": message.id})
 
 
 def excerpt(body: str) -> str:

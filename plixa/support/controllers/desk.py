@@ -55,7 +55,7 @@ from plixa.support.queries.recipients import ColleagueView, list_colleagues
 Configuration = NamedDependency[Settings]
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 Whose = Annotated[
-    str | None, QueryParameter(pattern=r"^(me|none|[1-9][0-9]{0,17})$", description="me, none, or the id of one of the staff.")
+    str | None, QueryParameter(pattern=r"^(me|none|[1-9][0-9]{0,17})$(?!\s)", description="me, none, or the id of one of the staff.")
 ]
 Words = Annotated[str | None, QueryParameter(max_length=100, description="Words, or beginnings of words, of anything that was said.")]
 

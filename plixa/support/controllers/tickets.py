@@ -82,7 +82,7 @@ class SupportController(Controller):
         await reopen_as_customer(uow, ticket_id)
         return Data(await get_ticket(uow, ticket_id))
 
-    @post("/{ticket_id:int}/rating", access=Access.MEMBER, even=ALWAYS, status_code=200)
+    @post("/{ticket_id:int}/rating", access=Access.MEMBER, own=True, even=ALWAYS, status_code=200)
     async def rate(self, uow: Uow, ticket_id: FromPath[int], data: JSONBody[RateTicket]) -> Data[TicketDetailView]:
         """Rate how a ticket was solved, once it is solved or closed; for 14 days it may be said otherwise."""
         await rate_ticket(uow, ticket_id, data)

@@ -18,7 +18,7 @@ MOST_WORDS: Final = 5_000
 ArticleLocale = Literal["en", "pt-BR", "es"]
 ArticleStatus = Literal["draft", "published"]
 Title = Annotated[str, Meta(min_length=1, max_length=150, pattern=r"\S")]
-Slug = Annotated[str, Meta(min_length=1, max_length=LONGEST_SLUG, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Slug = Annotated[str, Meta(min_length=1, max_length=LONGEST_SLUG, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\s)")]
 Body = Annotated[str, Meta(min_length=1, max_length=LONGEST_BODY, pattern=r"\S")]
 Excerpt = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
 Category = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"\S")]

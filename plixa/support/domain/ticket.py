@@ -143,7 +143,7 @@ class Ticket(Aggregate, frozen=True):
             raise TicketNotRatable
         if (rating, comment) == (self.rating, self.comment):
             return
-        if self.rated_at is not None and now - self.rated_at > REVISABLE:
+        if not is_revisable(self.rated_at, now):
             raise RatingFinal
         yield Rated(rating, comment, now)
 
@@ -177,6 +177,11 @@ class Ticket(Aggregate, frozen=True):
         """Raises TicketClosedForGood."""
         if self.closed_at is not None and now - self.closed_at > REOPENABLE:
             raise TicketClosedForGood
+
+
+def is_revisable(rated_at: datetime | None, now: datetime) -> bool:
+    """May what was first said then still be said otherwise?"""
+    return rated_at is None or now - rated_at <= REVISABLE
 
 
 when = Ticket.when

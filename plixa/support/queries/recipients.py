@@ -1,5 +1,6 @@
 """Who is written to about a ticket."""
 
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -7,10 +8,11 @@ from msgspec import Struct
 from plixa.kernel.database import Database
 from plixa.kernel.uow import UnitOfWork
 
-OPENER: Final = """SELECT m.name, m.email, coalesce(m.locale, t.locale), t.timezone, k.subject FROM ticket k
+OPENER: Final = """SELECT m.name, m.email, coalesce(m.locale, t.locale), t.timezone, k.subject, m.id FROM ticket k
 JOIN member m ON m.tenant_id = k.tenant_id AND m.id = k.opener_id JOIN tenant t ON t.tenant_id = k.tenant_id
 WHERE k.tenant_id = scope.tenant AND k.id = $2"""
-NEWS: Final = """SELECT k.id, k.subject, t.name, c.author_name, c.body, k.assigned_to FROM ticket_message c
+NEWS: Final = """SELECT k.id, k.subject, t.name, c.author_name, c.body, k.assigned_to, c.tenant_id, c.id AS message, c.created_at
+FROM ticket_message c
 JOIN ticket k ON k.tenant_id = c.tenant_id AND k.id = c.ticket_id JOIN tenant t ON t.tenant_id = k.tenant_id
 WHERE c.tenant_id = scope.tenant AND c.id = $2"""
 STAFF: Final = "SELECT id, name, email, coalesce(locale, 'en') FROM member WHERE tenant_id = 0 AND deactivated_at IS NULL ORDER BY id"
@@ -24,6 +26,7 @@ class Opener(Struct, frozen=True):
     locale: str
     timezone: str
     subject: str
+    id: int
 
 
 class News(Struct, frozen=True):
@@ -35,6 +38,9 @@ class News(Struct, frozen=True):
     author: str
     body: str
     assigned_to: int | None
+    tenant: int
+    message: int
+    at: datetime
 
 
 class Colleague(Struct, frozen=True):

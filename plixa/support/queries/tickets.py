@@ -1,6 +1,6 @@
 """Tickets as the workspace that opened them sees them: nothing of what is among staff is even read."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,10 +13,10 @@ from plixa.kernel.paging import Paging
 from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 from plixa.support.domain.events import Attachment
-from plixa.support.domain.ticket import DONE, Status
+from plixa.support.domain.ticket import DONE, Status, is_revisable
 
 COLUMNS: Final = """k.id, k.subject, k.category, k.status, k.opener_id, coalesce(m.name, k.opener_name) AS opener_name,
-    k.last_message_at, k.last_message_by, k.unread_by_customer, k.opened_at, k.closed_at, k.rating, k.rating_comment"""
+    k.last_message_at, k.last_message_by, k.unread_by_customer, k.opened_at, k.closed_at, k.rating, k.rating_comment, k.rated_at"""
 TICKETS: Final = f"SELECT {COLUMNS} FROM ticket k LEFT JOIN member m ON m.tenant_id = k.tenant_id AND m.id = k.opener_id"  # noqa: S608
 ONE: Final = f"{TICKETS} WHERE k.tenant_id = scope.tenant AND k.id = $2"
 FOUND: Final = f"{TICKETS} WHERE k.tenant_id = scope.tenant AND k.id = ANY($2::bigint[])"
@@ -136,7 +136,7 @@ def fields_of(row: Any) -> dict[str, Any]:
         "opener": AuthorView(row["opener_id"], row["opener_name"]),
         "unread": row["unread_by_customer"],
         "created_at": row["opened_at"],
-        "can_rate": row["status"] in DONE,
+        "can_rate": row["status"] in DONE and is_revisable(row["rated_at"], datetime.now(UTC)),
     }
 
 
