@@ -10,7 +10,8 @@ from plixa.kernel.settings import Settings
 from plixa.kernel.uow import UnitOfWork
 from plixa.workspace.queries.team import count_seats
 
-NUMBERS: Final = "SELECT count(*) AS used FROM phone_instance WHERE tenant_id = scope.tenant AND removed_at IS NULL"
+NUMBERS: Final = "SELECT value AS used FROM counter WHERE tenant_id = scope.tenant AND projection = 'phone_instance' AND key = 'rows'"
+"""Kept by the trigger ``count_rows``."""
 
 
 class OfferView(Struct, frozen=True):
