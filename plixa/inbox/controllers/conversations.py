@@ -34,10 +34,11 @@ from plixa.inbox.queries.conversations import (
     list_conversations,
     present_conversation,
 )
-from plixa.inbox.queries.history import EventView, get_conversation_as_of, list_events
+from plixa.inbox.queries.history import get_conversation_as_of, list_events
 from plixa.inbox.queries.messages import MessageView, Span, list_messages, search_messages
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data
+from plixa.kernel.history import EventView
 from plixa.kernel.http import Uow, delete, get, patch, post
 from plixa.kernel.paging import LARGEST, PageWanted
 
@@ -169,4 +170,4 @@ class ConversationController(Controller):
     @get("/{conversation:int}/events", access=Access.MEMBER, ability="read")
     async def events(self, uow: Uow, conversation: FromPath[int], paging: PageWanted) -> Data[list[EventView]]:
         """List everything that happened in a conversation, newest first: what, who, when."""
-        return Data(*await list_events(uow, conversation, paging.cursor, paging.limit))
+        return Data(*await list_events(uow, conversation, paging))

@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from plixa.inbox.domain.care import ASKED_WHY, COMMENTED, RATED, SurveyRated
@@ -17,8 +15,9 @@ from plixa.kernel.auth import Principal
 from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
-from plixa.kernel.event_store import Actor, Recorded, stream_id
-from plixa.kernel.log import Log
+from plixa.kernel.event_store import Recorded, stream_id
+from plixa.kernel.history import EventView, list_history, open_log
+from plixa.kernel.paging import Paging
 from plixa.kernel.projection import Rows
 from plixa.kernel.uow import UnitOfWork
 from projections.inbox import inbox
@@ -29,35 +28,13 @@ TELLING: Final = frozenset({RATED, ASKED_WHY, COMMENTED})
 """What the pipeline says of an answer, which lets guess whether it was a low rating."""
 
 
-class EventView(Struct, frozen=True):
-    """One event: its place in the tenant's log and in its stream, what it says, who caused it and when."""
-
-    position: int
-    version: int
-    type: str
-    at: datetime
-    actor: Actor
-    request_id: str
-    data: dict[str, Any]
-
-
-async def list_events(uow: UnitOfWork, number: int, cursor: str | None, limit: int) -> tuple[list[EventView], Page]:
+async def list_events(uow: UnitOfWork, number: int, paging: Paging) -> tuple[list[EventView], Page]:
     """A conversation's stream, newest first."""
     await refuse_hidden_conversation(uow, number)
-    before = decode(cursor, (int,))[0] if cursor else 2**31 - 1
-    log = Log(await uow.connection(), uow.kernel.vault, uow.tenant)
-    facts = await log.tail(stream_id(Conversation.KIND, number), before, limit + 1)
+    views, page = await list_history(uow, stream_id(Conversation.KIND, number), paging)
     shows = await may_see_scores(uow)
-    views = [event_view(fact) for fact in facts[:limit]]
     hidden = await list_withheld(uow, {view.data["message_id"] for view in views if "message_id" in view.data})
-    shown = [without_words(without_score(view, uow.principal, shows), hidden) for view in views]
-    return shown, Page(encode((shown[-1].version,)) if len(facts) > limit else None, limit)
-
-
-def event_view(fact: Recorded) -> EventView:
-    """An event as the API shows it."""
-    data: dict[str, Any] = msgspec.to_builtins(fact.event)
-    return EventView(fact.position, fact.version, fact.event.TOPIC, fact.at, fact.actor, fact.request_id, data)
+    return [without_words(without_score(view, uow.principal, shows), hidden) for view in views], page
 
 
 def without_score(view: EventView, viewer: Principal | None, shows: bool) -> EventView:
@@ -137,8 +114,7 @@ def edge_in(thread: list[MessageRow], message: int) -> tuple[datetime, int]:
 
 async def facts_until(uow: UnitOfWork, number: int, moment: datetime) -> list[Recorded]:
     """A conversation's events up to and including an instant."""
-    log = Log(await uow.connection(), uow.kernel.vault, uow.tenant)
-    return await log.stream(stream_id(Conversation.KIND, number), moment)
+    return await (await open_log(uow)).stream(stream_id(Conversation.KIND, number), moment)
 
 
 def quoted_by(row: MessageRow, thread: list[MessageRow]) -> QuotedView | None:
