@@ -232,6 +232,7 @@ CREATE TABLE hold (
     starts_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
+    held_by text NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, service_id) REFERENCES service (tenant_id, id) ON DELETE CASCADE

@@ -1,6 +1,6 @@
 """Times as people give them: with an offset they are instants, without one they are wall time of a zone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from plixa.kernel.errors import Invalid
@@ -14,7 +14,7 @@ class NonexistentLocalTime(Invalid):
 def instant(given: datetime, zone: str, field: str) -> datetime:
     """The instant in UTC. Of a wall time that comes twice the earlier; raises NonexistentLocalTime for one that is skipped, and Invalid in
     the first and the last year there are, so that whoever computes with it need not look out."""
-    if not datetime.min.year < given.year < datetime.max.year:
+    if not MINYEAR < given.year < MAXYEAR:
         raise Invalid.field(field, "Is too far away.")
     moment = (given if given.tzinfo is not None else given.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
     if given.tzinfo is None and moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != given:

@@ -239,7 +239,9 @@ def appended_of(topic: str) -> Counter:
 
 
 def lost_race(error: asyncpg.PostgresError) -> bool:
-    """Did somebody else write the same stream or row at the same moment?"""
+    """Did somebody else write the same stream or row, or delete what it belongs to, at the same moment?"""
     if isinstance(error, asyncpg.UniqueViolationError):
         return error.constraint_name in {"event_pkey", "stream_key_pkey", "snapshot_pkey", "contact_alias_pkey", "tenant_slug_key"}
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return error.constraint_name in {"resource_time_tenant_id_resource_id_fkey", "hold_tenant_id_service_id_fkey"}
     return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError | asyncpg.ExclusionViolationError)

@@ -104,3 +104,21 @@ async def test_its_history_tells_who_did_what_and_its_reminders_when(salon: Salo
     due = [datetime.fromisoformat(one["at"]) for one in detail["reminders"]]
     assert due == [salon.at(10) - timedelta(minutes=offset) for offset in (1440, 60)]
     assert (detail["payment_link"], {one["sent_at"] for one in detail["reminders"]}) == (None, {None})
+
+
+async def test_who_turned_out_to_be_somebody_else_is_them_in_the_past_too(salon: Salon, ana: Member) -> None:
+    gone, kept = [await contact(salon, phone) for phone in ("+5511987650001", "+5511987650002")]
+    seen = await salon.booked(await salon.offer(ana), salon.at(10), contact_id=gone)
+    await salon.booked(await salon.offer(ana), salon.at(11))
+    merged = await salon.client.post(f"/v1/contacts/{gone}/merge", headers=salon.owner.headers, json={"into": kept})
+    assert merged.status_code == 200, merged.text
+    about = {"from": salon.at(9).isoformat(), "to": salon.at(12).isoformat(), "contact_id": kept}
+    for moment in ({}, {"as_of": datetime.now(UTC).isoformat()}):
+        assert [one["id"] for one in await salon.ask("GET", "/appointments", params=about | moment)] == [seen["id"]]
+
+
+async def contact(salon: Salon, phone: str) -> int:
+    """Somebody new."""
+    answer = await salon.client.post("/v1/contacts", headers=salon.owner.headers, json={"contact_phone": phone, "contact_name": "Rui"})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["data"]["id"])

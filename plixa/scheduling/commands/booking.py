@@ -21,6 +21,7 @@ from plixa.scheduling.commands.judging import (
     Wish,
     choose,
     placed,
+    read_start,
     refuse_crowded,
     refuse_taken,
     refuse_unbookable,
@@ -98,8 +99,9 @@ class BookedView(AppointmentView, frozen=True):
 
 async def book_appointment(uow: UnitOfWork, data: BookAppointment, source: str = "staff") -> BookedView:
     """Take the time and write it into the calendar; raises NotFound, ServiceInactive, SlotUnavailable with ``details.reason``."""
-    if data.hold_id is not None:
-        held = await find_hold(uow, data.hold_id)
+    data = structs.replace(data, start=read_start(data.start, uow.now))
+    held = await find_hold(uow, data.hold_id) if data.hold_id is not None else None
+    if held is not None:
         data = structs.replace(data, provider_id=data.provider_id or held.provider_id)
     roughly = data.start if data.start.tzinfo else data.start.replace(tzinfo=UTC)
     last = roughly + timedelta(weeks=WEEKS[data.repeat] * (data.occurrences or 1))
@@ -112,9 +114,9 @@ async def book_appointment(uow: UnitOfWork, data: BookAppointment, source: str =
         refuse_taken((await choose(uow, setup, wish)).verdicts, skip=data.skip_conflicts)
     await lock_time(uow, setup.providers, [one.id for one in setup.resources])
     customer = await hold_customer(uow, data.contact_id) if data.contact_id is not None else None
-    if data.hold_id is not None:
-        await use_hold(uow, data.hold_id)
     choice = await choose(uow, setup, wish)
+    if held is not None:
+        await use_hold(uow, held, choice.provider.id, wanted[0].start)
     refuse_crowded(uow, setup, choice.verdicts, skip=data.skip_conflicts)
     states = await write(uow, setup, data, choice, source)
     return await present(uow, setup, choice, states, customer)

@@ -27,6 +27,10 @@ TAKE_UNITS: Final = """INSERT INTO resource_time (tenant_id, holder, resource_id
 SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
 ON CONFLICT (tenant_id, holder, resource_id) DO UPDATE SET unit = excluded.unit, starts_at = excluded.starts_at,
     ends_at = excluded.ends_at, expires_at = excluded.expires_at"""
+MOVE_UNITS: Final = """UPDATE resource_time r SET unit = m.unit
+FROM unnest($2::bigint[], $3::bigint[], $4::int[]) AS m (holder, resource_id, unit)
+WHERE r.tenant_id = $1 AND r.holder = m.holder AND r.resource_id = m.resource_id"""
+"""Of those who still have one: they may have cancelled meanwhile, for which nobody waits in line."""
 LEAVE: Final = "DELETE FROM provider_time WHERE tenant_id = $1 AND holder = $2"
 LEAVE_UNITS: Final = "DELETE FROM resource_time WHERE tenant_id = $1 AND holder = $2"
 LEAVE_OTHER_UNITS: Final = "DELETE FROM resource_time WHERE tenant_id = $1 AND holder = $2 AND resource_id <> ALL($3::bigint[])"
@@ -39,7 +43,7 @@ WHERE tenant_id = scope.tenant AND resource_id = ANY($2::bigint[]) AND (expires_
 AND ends_at > $4 ORDER BY resource_id, starts_at"""
 
 LINKED: Final = timedelta(days=3)
-"""How far back bookings are looked at that may have to move to another unit."""
+"""How far back bookings are looked at that may have to move to another unit, if they began since."""
 
 
 class Taking(Struct, frozen=True):
@@ -95,10 +99,15 @@ async def take_units(uow: UnitOfWork, takings: Sequence[Taking]) -> None:
     for resource, capacity in capacities.items():
         uses = {row["holder"]: used(row) for row in rows if row["resource_id"] == resource and row["holder"] not in own}
         for taking in takings:
-            for use in placed(uses.values(), Use(taking.holder, taking.start, taking.end, taking.expires_at), capacity):
+            for use in placed(uses.values(), Use(taking.holder, taking.start, taking.end, taking.expires_at), capacity, since):
                 uses[use.holder] = changed[use.holder, resource] = use
     uow.also(EXPIRE_UNITS, sorted(capacities), uow.now, takings[0].holder)
-    fresh = [(holder, resource, use.unit, use.start, use.end, use.expires_at) for (holder, resource), use in changed.items()]
+    moved = [(holder, resource, use.unit) for (holder, resource), use in changed.items() if holder not in own]
+    if moved:
+        uow.also(MOVE_UNITS, *columns(moved))
+    fresh = [
+        (holder, resource, use.unit, use.start, use.end, use.expires_at) for (holder, resource), use in changed.items() if holder in own
+    ]
     uow.also(TAKE_UNITS, *columns(fresh))
 
 

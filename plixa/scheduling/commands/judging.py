@@ -15,7 +15,7 @@ from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.commands.claims import Taking, expect_a_crowd
 from plixa.scheduling.domain.appointment import CONFIRMED, Appointment, SlotUnavailable
 from plixa.scheduling.domain.slots import HARD, Offer, Provider, Timetable
-from plixa.scheduling.queries.slots import Resource, Setup, choose_provider, load_times
+from plixa.scheduling.queries.slots import Resource, Setup, beside, choose_provider, load_times, refuse_far
 
 ZONES: Final = version("tzdata")
 """The version of the zone database by which wall times become instants."""
@@ -51,6 +51,12 @@ class Verdict(Struct, frozen=True):
     wanted: Wanted
     reason: str | None
     forced: tuple[str, ...] = ()
+
+
+def read_start(given: datetime, now: datetime) -> datetime:
+    """A start as it was given, to the second; raises Invalid for one that is too far away."""
+    refuse_far(given, "start", now)
+    return given.replace(microsecond=0)
 
 
 def judge(table: Timetable, wanted: Sequence[Wanted], *, force: bool = False) -> Iterator[Verdict]:
@@ -133,7 +139,11 @@ async def choose(uow: UnitOfWork, setup: Setup, wish: Wish) -> Choice:
     wanted, provider = wish.starts, wish.provider_id
     span = wanted[0].start, wanted[-1].start + timedelta(seconds=setup.offer.length)
     times = await load_times(uow, setup, setup.providers, span, [] if wish.hold_id is None else [wish.hold_id])
-    judged = {one: list(judge(setup.timetable(one, times, uow.now), wanted, force=wish.force)) for one in setup.providers}
+
+    def judge_all() -> dict[int, list[Verdict]]:
+        return {one: list(judge(setup.timetable(one, times, uow.now), wanted, force=wish.force)) for one in setup.providers}
+
+    judged = await beside(setup, judge_all) if len(wanted) > 1 else judge_all()
     if provider is not None:
         return Choice(setup.providers[provider], None, judged[provider])
     refused = {one: sum(verdict.reason is not None for verdict in verdicts) for one, verdicts in judged.items()}

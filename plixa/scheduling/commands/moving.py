@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 from msgspec import Struct, structs
 
 from plixa.kernel.clock import instant
-from plixa.kernel.errors import Conflict, NotFound
+from plixa.kernel.errors import Conflict, NotFound, StreamConflict
 from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.commands.appointments import edit_appointment
 from plixa.scheduling.commands.claims import is_crowded, leave_units, lock_time, offer_again, take
-from plixa.scheduling.commands.judging import Wanted, judge, placed, refuse_crowded, refuse_hard, remind, taking
-from plixa.scheduling.domain.appointment import NO_SHOW, Appointment
+from plixa.scheduling.commands.judging import Wanted, judge, placed, read_start, refuse_crowded, refuse_hard, remind, taking
+from plixa.scheduling.domain.appointment import COMPLETED, NO_SHOW, Appointment
 from plixa.scheduling.domain.events import Rescheduled
 from plixa.scheduling.domain.slots import Provider, Timetable
 from plixa.scheduling.queries.appointments import AppointmentView, get_appointment
-from plixa.scheduling.queries.slots import Setup, load_setup, load_times
+from plixa.scheduling.queries.slots import Setup, list_booked, load_setup, load_times
 
 
 class RescheduleAppointment(Struct, frozen=True):
@@ -32,7 +32,7 @@ class ServiceGone(Conflict):
 async def reschedule(uow: UnitOfWork, number: int, data: RescheduleAppointment) -> None:
     """Move it; it stays what it is. Raises SlotUnavailable and InvalidTransition."""
     view = await get_appointment(uow, number)
-    start = instant(data.start, view.timezone, "start")
+    start = instant(read_start(data.start, uow.now), view.timezone, "start")
     setup = await load_again(uow, view, start)
     await lock_again(uow, setup, view, start)
     async with edit_appointment(uow, number) as editor:
@@ -55,7 +55,7 @@ async def reschedule(uow: UnitOfWork, number: int, data: RescheduleAppointment) 
 async def approve(uow: UnitOfWork, number: int) -> None:
     """Accept a request: it is confirmed, and its reminders are scheduled. Raises SlotUnavailable and InvalidTransition."""
     view = await get_appointment(uow, number)
-    setup = await load_again(uow, view, view.start)
+    setup = await load_standing(uow, view, view.start)
     await lock_again(uow, setup, view, view.start)
     async with edit_appointment(uow, number) as editor:
         editor.record(editor.state.approve())
@@ -67,16 +67,17 @@ async def approve(uow: UnitOfWork, number: int) -> None:
 async def correct(uow: UnitOfWork, number: int) -> None:
     """Take back, within a day, that it was completed or missed; a customer who did come gets their time back. Raises SlotUnavailable."""
     view = await get_appointment(uow, number)
-    setup = await load_again(uow, view, view.start) if view.status == NO_SHOW else None
+    setup = await load_standing(uow, view, view.start) if view.status != COMPLETED else None
     if setup is not None:
         await lock_again(uow, setup, view, view.start)
     async with edit_appointment(uow, number) as editor:
         state = editor.state
         editor.record(state.correct(uow.now))
-        if state.status is NO_SHOW and setup is not None:
+        if state.status is NO_SHOW:
+            if setup is None:  # it was completed a moment ago
+                raise StreamConflict
             refuse_hard(await look_again(uow, setup, state, state.start), state.start)
-            kept = [one for one in setup.resources if one.id in state.resource_ids]
-            await take(uow, [taking(editor.state, kept)])
+            await take(uow, [taking(editor.state, setup.resources)])
 
 
 async def load_again(uow: UnitOfWork, view: AppointmentView, start: datetime) -> Setup:
@@ -87,6 +88,12 @@ async def load_again(uow: UnitOfWork, view: AppointmentView, start: datetime) ->
         raise ServiceGone from error
     own = {view.provider.id: Provider(view.provider.id, view.provider.name, view.timezone, [])}
     return structs.replace(setup, providers=own | setup.providers)
+
+
+async def load_standing(uow: UnitOfWork, view: AppointmentView, start: datetime) -> Setup:
+    """The same, with the resources that it was booked with, whatever the service takes by now."""
+    setup = await load_again(uow, view, start)
+    return structs.replace(setup, resources=await list_booked(uow, [one.id for one in view.resources]))
 
 
 async def lock_again(uow: UnitOfWork, setup: Setup, view: AppointmentView, start: datetime) -> None:

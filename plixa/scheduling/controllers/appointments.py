@@ -69,8 +69,11 @@ def provide_statuses(
 
 async def provide_span(uow: Uow, since: Start = None, until: End = None) -> tuple[datetime | None, datetime | None]:
     """Which part of the calendar."""
-    begin = await get_instant(uow, since, "from") if since is not None else None
-    return begin, await get_instant(uow, until, "to") if until is not None else None
+    try:
+        begin = await get_instant(uow, since, "from") if since is not None else None
+        return begin, await get_instant(uow, until, "to") if until is not None else None
+    finally:
+        uow.close()  # where another parameter is refused the operation never begins, and nobody else would
 
 
 def provide_filters(

@@ -1,12 +1,16 @@
 """Which unit of a resource a booking takes: no unit is taken twice at once, and no booking is refused while fewer than all are in use."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from heapq import heappop, heappush
+from itertools import count
 from operator import attrgetter
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Use(Struct, frozen=True):
@@ -19,29 +23,33 @@ class Use(Struct, frozen=True):
     unit: int = 0
 
 
-def placed(uses: Iterable[Use], fresh: Use, capacity: int) -> list[Use]:
-    """``fresh`` with a unit, and those others that have to move to another one for it.
+def placed(uses: Iterable[Use], fresh: Use, capacity: int, since: datetime = EVER) -> list[Use]:
+    """``fresh`` with a unit, and those others that have to move to another one for it; what began before ``since`` stays where it is.
 
-    There is a unit within the capacity whenever fewer are in use at every instant; where all are, the unit is one too many.
+    ``uses`` are all that end after ``since``. There is a unit within the capacity whenever fewer are in use at every instant; where
+    all are, the unit is one too many.
     """
     known = list(uses)
-    taken = {use.unit for use in known if use.start < fresh.end and fresh.start < use.end}
-    unit = next(unit for unit in range(1, len(taken) + 2) if unit not in taken)
+    unit = least({use.unit for use in known if use.start < fresh.end and fresh.start < use.end})
     if unit <= capacity:
         return [replace(fresh, unit=unit)]
-    return [use for use in arranged(linked([*known, fresh], fresh)) if use not in known]
+    return [use for use in arranged(linked([*known, fresh], fresh), since) if use not in known]
 
 
-def arranged(uses: Iterable[Use]) -> Iterator[Use]:
-    """Uses, given by their start, with as few units as are ever taken at once: each finds the least that is free."""
+def arranged(uses: Iterable[Use], since: datetime) -> Iterator[Use]:
+    """Uses, given by their start, with as few units as are ever taken at once: each that may move finds the least that is free."""
     busy: list[tuple[datetime, int]] = []
-    free: list[int] = []
     for use in uses:
         while busy and busy[0][0] <= use.start:
-            heappush(free, heappop(busy)[1])
-        unit = heappop(free) if free else len(busy) + 1
+            heappop(busy)
+        unit = use.unit if use.start < since else least({unit for _, unit in busy})
         heappush(busy, (use.end, unit))
         yield replace(use, unit=unit)
+
+
+def least(taken: set[int]) -> int:
+    """The first unit that is not taken."""
+    return next(unit for unit in count(1) if unit not in taken)
 
 
 def linked(uses: Iterable[Use], fresh: Use) -> list[Use]:

@@ -47,7 +47,6 @@ MERGED: Final = """WITH RECURSIVE one AS (
     UNION ALL
     SELECT c.id FROM contact c JOIN one ON c.merged_into = one.id WHERE c.tenant_id = scope.tenant
 ) SELECT id FROM one"""
-"""A contact, and everybody who turned out to be them."""
 HOLD: Final = """SELECT id, name, phone, erased_at, merged_into FROM contact
 WHERE tenant_id = scope.tenant AND id = $2 FOR NO KEY UPDATE"""
 CLOSED: Final = """SELECT date, reason, source FROM closure
@@ -204,9 +203,14 @@ async def in_words(uow: UnitOfWork, filters: CalendarFilters, arguments: list[An
     if filters.statuses is not None:
         conditions.append(f"a.status = ANY({bind(arguments, filters.statuses)}::text[])")
     if filters.contact_id is not None:
-        them = [row["id"] for row in await uow.fetch(MERGED, filters.contact_id)]
+        them = await list_merged(uow, filters.contact_id)
         conditions.append(f"a.contact_id = ANY({bind(arguments, them)}::bigint[])")
     return conditions
+
+
+async def list_merged(uow: UnitOfWork, contact: int) -> list[int]:
+    """A contact, and everybody who turned out to be them."""
+    return [row["id"] for row in await uow.fetch(MERGED, contact)]
 
 
 async def list_closed(uow: UnitOfWork, filters: CalendarFilters) -> tuple[list[ClosedDayView], list[BusyView]]:

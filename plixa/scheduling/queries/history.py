@@ -22,6 +22,7 @@ from plixa.scheduling.queries.appointments import (
     CalendarFilters,
     CalendarPage,
     get_appointment,
+    list_merged,
     show_rows,
 )
 from plixa.scheduling.queries.reminders import list_due
@@ -110,7 +111,8 @@ async def list_appointments_as_of(
     if len(found) > MOST:
         raise Invalid.field("to", "Too much happened in this time. Ask for less of it.")
     facts = await (await open_log(uow)).streams([stream_of(record["id"]) for record in found], moment)
-    rows = [row for row in fold(facts) if suits(row, filters)]
+    them = await list_merged(uow, filters.contact_id) if filters.contact_id is not None else None
+    rows = [row for row in fold(facts) if suits(row, filters) and (them is None or row.contact_id in them)]
     rows.sort(key=lambda row: (row.start_at, row.id))
     if paging.cursor is not None:
         edge = decode(paging.cursor, (datetime, int))
@@ -129,14 +131,13 @@ def fold(facts: list[Recorded]) -> list[AppointmentRow]:
 
 
 def suits(row: AppointmentRow, filters: CalendarFilters) -> bool:
-    """Is it one of those asked for?"""
+    """Is it one of those asked for, whosever it is?"""
     return (
         (filters.since is None or row.end_at > filters.since)
         and (filters.until is None or row.start_at < filters.until)
         and (filters.provider_ids is None or row.provider_id in filters.provider_ids)
         and (filters.service_ids is None or row.service_id in filters.service_ids)
         and (filters.statuses is None or row.status in filters.statuses)
-        and (filters.contact_id is None or row.contact_id == filters.contact_id)
     )
 
 

@@ -58,6 +58,8 @@ SELECT 'resource', resource_id, array_agg(date_part('epoch', starts_at)), array_
 WHERE tenant_id = scope.tenant AND resource_id = ANY($3::bigint[]) AND ends_at > $4 AND ends_at < $5 + interval '3 days' AND starts_at < $5
     AND (expires_at IS NULL OR expires_at > $6) AND holder <> ALL($7::bigint[])
 GROUP BY resource_id"""
+RESOURCES: Final = """SELECT id, name, capacity FROM resource
+WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[]) ORDER BY id"""
 COUNTS: Final = """SELECT key, value FROM counter
 WHERE tenant_id = scope.tenant AND projection = 'appointment' AND key = ANY($2::text[])"""
 
@@ -178,9 +180,14 @@ def moment(given: str, name: str, now: datetime, length: timedelta = timedelta()
         wanted = msgspec.convert(given, datetime) if len(given) > DATE else datetime.combine(msgspec.convert(given, date), time())
     except msgspec.ValidationError as error:
         raise Invalid.field(name, "Must be a date like 2026-06-10, or an ISO-8601 date and time.") from error
+    refuse_far(wanted, name, now)
+    return wanted if len(given) > DATE else wanted + length
+
+
+def refuse_far(wanted: datetime, name: str, now: datetime) -> None:
+    """Raises Invalid for a time more than ten years away."""
     if abs(wanted.replace(tzinfo=UTC) - now) > FARTHEST:
         raise Invalid.field(name, "Is more than ten years away.")
-    return wanted if len(given) > DATE else wanted + length
 
 
 async def list_slots(uow: UnitOfWork, service: int, provider: int | None, period: Period) -> list[SlotView]:
@@ -261,6 +268,11 @@ async def load_setup(uow: UnitOfWork, service: int, since: datetime, until: date
         closed=decoded(closed, list[ClosedDay]),
         reminders=in_force(*values[18:]),
     )
+
+
+async def list_booked(uow: UnitOfWork, numbers: Sequence[int]) -> list[Resource]:
+    """Those of the resources that there are, in use or not."""
+    return [Resource(*row) for row in await uow.fetch(RESOURCES, list(numbers))] if numbers else []
 
 
 def decoded(text: str | None, kind: type[list[T]]) -> list[T]:
