@@ -254,3 +254,16 @@ async def test_the_calendar_is_followed_live(salon: Salon, ana: Member, lucia_st
     changes = await seen_by(member, lucia_studios.kernel, app.state.renderers)(facts)
     assert [change.event for change in changes] == ["AppointmentCreated", "AppointmentUpdated", "WorkspaceUpdated"]
     assert json.loads(changes[1].data)["status"] == "cancelled"
+
+
+async def test_what_was_booked_outlives_its_service(salon: Salon, ana: Member) -> None:
+    cut = await salon.offer(ana, requires_approval=True)
+    request = await salon.booked(cut, salon.at(10))
+    past = await salon.booked(cut, datetime.now(UTC) - timedelta(hours=2), force=True)
+    await salon.do(past["id"], "approve")
+    await salon.do(past["id"], "no-show")
+    await salon.ask("DELETE", f"/services/{cut}")
+    assert (await salon.do(request["id"], "approve")).json()["data"]["status"] == "confirmed"
+    assert (await salon.do(past["id"], "correct")).json()["data"]["status"] == "confirmed"
+    assert code(await salon.do(request["id"], "reschedule", json={"start": salon.at(12).isoformat()})) == "SERVICE_GONE"
+    assert (await salon.do(request["id"], "cancel")).json()["data"]["status"] == "cancelled"

@@ -12,9 +12,10 @@ from plixa.scheduling.commands.claims import is_crowded, leave_units, lock_time,
 from plixa.scheduling.commands.judging import Wanted, judge, placed, read_start, refuse_crowded, refuse_hard, remind, taking
 from plixa.scheduling.domain.appointment import COMPLETED, NO_SHOW, Appointment
 from plixa.scheduling.domain.events import Rescheduled
-from plixa.scheduling.domain.slots import Provider, Timetable
+from plixa.scheduling.domain.slots import Offer, Provider, Timetable
 from plixa.scheduling.queries.appointments import AppointmentView, get_appointment
-from plixa.scheduling.queries.slots import Setup, list_booked, load_setup, load_times
+from plixa.scheduling.queries.reminders import list_due
+from plixa.scheduling.queries.slots import BookedService, Setup, list_booked, load_setup, load_times
 
 
 class RescheduleAppointment(Struct, frozen=True):
@@ -55,7 +56,7 @@ async def reschedule(uow: UnitOfWork, number: int, data: RescheduleAppointment) 
 async def approve(uow: UnitOfWork, number: int) -> None:
     """Accept a request: it is confirmed, and its reminders are scheduled. Raises SlotUnavailable and InvalidTransition."""
     view = await get_appointment(uow, number)
-    setup = await load_standing(uow, view, view.start)
+    setup = await load_standing(uow, view)
     await lock_again(uow, setup, view, view.start)
     async with edit_appointment(uow, number) as editor:
         editor.record(editor.state.approve())
@@ -67,7 +68,7 @@ async def approve(uow: UnitOfWork, number: int) -> None:
 async def correct(uow: UnitOfWork, number: int) -> None:
     """Take back, within a day, that it was completed or missed; a customer who did come gets their time back. Raises SlotUnavailable."""
     view = await get_appointment(uow, number)
-    setup = await load_standing(uow, view, view.start) if view.status != COMPLETED else None
+    setup = await load_standing(uow, view) if view.status != COMPLETED else None
     if setup is not None:
         await lock_again(uow, setup, view, view.start)
     async with edit_appointment(uow, number) as editor:
@@ -90,10 +91,22 @@ async def load_again(uow: UnitOfWork, view: AppointmentView, start: datetime) ->
     return structs.replace(setup, providers=own | setup.providers)
 
 
-async def load_standing(uow: UnitOfWork, view: AppointmentView, start: datetime) -> Setup:
-    """The same, with the resources that it was booked with, whatever the service takes by now."""
-    setup = await load_again(uow, view, start)
-    return structs.replace(setup, resources=await list_booked(uow, [one.id for one in view.resources]))
+async def load_standing(uow: UnitOfWork, view: AppointmentView) -> Setup:
+    """What it was booked with, whatever became of the service since."""
+    service = BookedService(
+        view.service.id,
+        view.service.name,
+        is_active=False,
+        requires_approval=False,
+        price=None,
+        deposit_amount=None,
+        prepayment=False,
+        currency="",
+        color=None,
+    )
+    provider = Provider(view.provider.id, view.provider.name, view.timezone, [])
+    resources = await list_booked(uow, [one.id for one in view.resources])
+    return Setup(service, Offer(view.service.duration), {provider.id: provider}, resources, [], await list_due(uow, service.id))
 
 
 async def lock_again(uow: UnitOfWork, setup: Setup, view: AppointmentView, start: datetime) -> None:
