@@ -10,11 +10,11 @@ from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
 from plixa.scheduling.commands.appointments import edit_appointment
 from plixa.scheduling.commands.claims import lock_time, take
 from plixa.scheduling.commands.judging import ZONES, Wanted, judge, remind, taking
-from plixa.scheduling.commands.moving import ServiceGone, load_standing, look_again
+from plixa.scheduling.commands.moving import load_standing, look_again
 from plixa.scheduling.domain.appointment import Appointment
 from plixa.scheduling.queries.appointments import get_appointment
 from plixa.scheduling.queries.keeping import list_outdated
-from plixa.scheduling.queries.reminders import Place, list_due
+from plixa.scheduling.queries.reminders import Place
 
 
 async def follow_zones(kernel: Kernel, tenant: int) -> None:
@@ -46,20 +46,17 @@ async def shift(uow: UnitOfWork, number: int, *, is_last_try: bool) -> None:
         start = instant_of(known.state)
     if start == view.start:
         return
-    try:
-        setup = await load_standing(uow, view, start)
-    except ServiceGone:
-        setup = None
-    await lock_time(uow, [view.provider.id], [one.id for one in setup.resources] if setup else [])
+    setup = await load_standing(uow, view)
+    await lock_time(uow, [view.provider.id], [one.id for one in setup.resources])
     async with edit_appointment(uow, number) as editor:
         state = editor.state
-        if setup is None or any(one.reason for one in judge(await look_again(uow, setup, state, start), [Wanted(start)], force=True)):
+        if any(one.reason for one in judge(await look_again(uow, setup, state, start), [Wanted(start)], force=True)):
             editor.record(state.differ("moved", start, start + (state.end - state.start)) if is_last_try else ())
             return
         editor.record(state.shift(start, ZONES))
         if editor.facts:
             await take(uow, [taking(editor.state, setup.resources)])
-            remind(uow, editor, await list_due(uow, state.service_id))
+            remind(uow, editor, setup.reminders)
 
 
 def instant_of(state: Appointment) -> datetime:
