@@ -26,7 +26,9 @@ class Rule(Struct, frozen=True):
 
 
 class Agent(Struct, frozen=True):
-    """A member as a rule sees them. ``open`` counts the awake conversations they have; ``is_available`` None was never set."""
+    """A member as a rule sees them. ``open`` counts the awake conversations they have, of which ``max_open`` is the limit, if any;
+    ``is_available`` None was never set.
+    """
 
     id: int
     name: str
@@ -36,6 +38,7 @@ class Agent(Struct, frozen=True):
     in_sector: bool = True
     open: int = 0
     assigned_at: datetime | None = None
+    max_open: int | None = None
 
 
 class Inbound(Struct, frozen=True):
@@ -102,7 +105,8 @@ def refusal(rule: Rule, agent: Agent) -> str | None:
     """Why the rule may not choose an agent. One who is named by it and never said anything yet counts as available."""
     if not agent.in_sector:
         return "not in the conversation's sector"
-    return absence(agent) if rule.action_type == "assign_user" else absence(agent) or unsaid(agent)
+    said = absence(agent) if rule.action_type == "assign_user" else absence(agent) or unsaid(agent)
+    return said or fullness(agent)
 
 
 def absence(agent: Agent) -> str | None:
@@ -117,6 +121,11 @@ def absence(agent: Agent) -> str | None:
 def unsaid(agent: Agent) -> str | None:
     """An agent who never said whether they are available is not."""
     return "never said to be available" if agent.is_available is None else None
+
+
+def fullness(agent: Agent) -> str | None:
+    """An agent who has as many as they are to have is given none, but by hand."""
+    return "full" if agent.max_open is not None and agent.open >= agent.max_open else None
 
 
 def next_in_turn(rule: Rule) -> Callable[[Agent], tuple[bool, int]]:

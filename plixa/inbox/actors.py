@@ -15,7 +15,7 @@ from plixa.inbox.commands.delivery import Taken, accept_message, check_stalled, 
 from plixa.inbox.commands.people import follow_unseen
 from plixa.inbox.commands.releasing import drop_label, leave_sector, unassign_member
 from plixa.inbox.commands.surveys import expire_survey
-from plixa.inbox.commands.targets import check_targets, retime
+from plixa.inbox.commands.targets import check_targets, retime, warn
 from plixa.inbox.domain.conversation import BlockedMeanwhile, Conversation
 from plixa.inbox.domain.events import MediaStored
 from plixa.inbox.queries.messages import Outbound, find_message_row, get_outbound, is_to_blocked, list_latest_received
@@ -59,6 +59,7 @@ class Actors(Struct, frozen=True):
             "inbox.wake": self.wake,
             "inbox.check_stalled": self.check_stalled,
             "inbox.check_targets": self.check_targets,
+            "inbox.warn_target": warn_target,
             "inbox.expire_survey": self.expire_survey,
             "inbox.retime": self.retime,
             "inbox.delete_media": self.delete_media,
@@ -277,6 +278,11 @@ async def find_missing_file(delivery: Delivery, message: int) -> Outbound | None
         if row is None or row.media is None or row.media.blob is not None:
             return None
         return await get_outbound(uow, row.conversation_id, row)
+
+
+async def warn_target(delivery: Delivery) -> None:
+    """A target is near."""
+    await finish(delivery, partial(warn, conversation=delivery.payload["conversation_id"], due=delivery.payload["due"]))
 
 
 async def release_member(delivery: Delivery) -> None:

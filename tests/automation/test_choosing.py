@@ -151,6 +151,9 @@ def test_a_label_matches_where_it_is_carried_and_a_deleted_one_nowhere() -> None
         ({"is_present": False}, 1, "away"),
         ({"is_barred": True}, None, "has to set up a second factor first"),
         ({"in_sector": False}, 1, "not in the conversation's sector"),
+        ({"open": 4, "max_open": 5}, None, None),
+        ({"open": 5, "max_open": 5}, None, "full"),
+        ({"open": 6, "max_open": 5}, 1, "full"),
     ],
 )
 def test_who_is_not_eligible_is_told_why(changed: dict[str, object], named: int | None, reason: str | None) -> None:

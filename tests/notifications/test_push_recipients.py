@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from httpx import AsyncClient
@@ -23,12 +24,15 @@ from plixa.whatsapp.domain import ConnectionChanged
 from plixa.whatsapp.domain.instance import Heard
 from tests.identity.people import change
 from tests.inbox.desk import Desk, stamp
+from tests.inbox.test_targets import NEVER, WEEK, configure, set_hours
 from tests.notifications.browsers import Browser, PushService, begin, bring, react
+from tests.support.effects import do_effects
 from tests.support.world import Member
 from tests.whatsapp import webhooks
 
 WAITING = "SELECT count(*) AS found FROM outbox WHERE tenant_id = $1 AND kind = 'push.send'"
 RESTRICT = "UPDATE tenant SET agent_restricted = true WHERE tenant_id = $1"
+NEAR = "SELECT due_at, created_at FROM outbox WHERE tenant_id = $1 AND kind = 'inbox.warn_target' ORDER BY id"
 CHECKPOINT = "SELECT position FROM checkpoint WHERE tenant_id = $1 AND projection = 'push'"
 
 
@@ -172,6 +176,50 @@ async def test_of_a_missed_target_hears_whoever_is_to_answer_until_somebody_has(
     await told.desk.do("POST", f"/{answered}/messages", json={"body": "Já vi!"})
     assert await told.news() == (["target_missed"], ["target_missed", "target_missed"])
     assert {one["content"] for one in told.service.of(told.ana)} == {"first_response"}
+
+
+async def test_before_a_target_is_missed_hears_whoever_is_to_answer_once(told: Told, ana: Member) -> None:
+    await configure(told.desk, 900, None)
+    hers, nobodys, answered, closed, missed, seen = [(await told.desk.open(f"551190000000{place}"))["id"] for place in range(6)]
+    for number in (hers, seen):
+        await told.desk.do("PATCH", f"/{number}", json={"assigned_user_id": ana.id})
+    await told.set("UPDATE member SET is_available = false WHERE tenant_id = $1 AND id = $2", ana.id)
+    await told.news()
+    await told.later()
+    timers = [(row["due_at"] - row["created_at"]).total_seconds() for row in await told.desk.workspace.rows(NEAR)]
+    assert [round(seconds) for seconds in timers] == [720] * 6
+    await told.desk.do("POST", f"/{answered}/messages", json={"body": "Já vi!"})
+    await told.desk.do("POST", f"/{closed}/close")
+    await miss_target(told.desk, missed)
+    assert await do_effects(told.desk.workspace, "inbox.warn_target") == 6
+    await told.desk.do("POST", f"/{seen}/messages", json={"body": "Já vi!"})
+    await told.news()
+    (hers_alone,) = told.service.of(told.ana)
+    assert (hers_alone["kind"], hers_alone["content"], hers_alone["url"]) == ("target_near", "first_response", f"/inbox/{hers}")
+    shown = {(one["kind"], one["url"]) for one in told.service.of(told.lucia)}
+    assert shown == {("target_near", f"/inbox/{nobodys}"), ("target_missed", f"/inbox/{missed}")}
+    assert (await do_effects(told.desk.workspace, "inbox.warn_target"), await told.news()) == (0, ([], []))
+
+
+async def test_the_timer_before_a_target_stands_still_with_it_and_one_that_was_moved_is_silent(told: Told) -> None:
+    zone = ZoneInfo("America/Sao_Paulo")
+    shut = {(datetime.now(zone) + timedelta(days=ahead)).isoweekday() % 7 for ahead in (0, 1)}
+    week = [day | {"open": "09:00", "close": "17:00", "enabled": day["weekday"] not in shut} for day in WEEK]
+    await configure(told.desk, None, 36_000)
+    await set_hours(told.desk, week)
+    number = (await told.desk.open())["id"]
+    (timer,) = await told.desk.workspace.rows(NEAR)
+    due = datetime.fromisoformat((await told.desk.show(number))["sla"]["resolution_due_at"])
+    assert (due.astimezone(zone).time(), timer["due_at"].astimezone(zone).time()) == (time(11), time(17)), "two of ten hours before"
+    await told.news()
+    longer = [day | {"close": "18:00"} for day in week]
+    once: tuple[list[str], list[str]] = (["target_near"], ["target_near"])
+    silence: tuple[list[str], list[str]] = ([], [])
+    for hours, timers, heard in ((longer, 2, once), (week, 1, once), (longer, 1, silence), (NEVER, 0, silence), (week, 1, silence)):
+        await set_hours(told.desk, hours)
+        await do_effects(told.desk.workspace, "inbox.retime")
+        assert await do_effects(told.desk.workspace, "inbox.warn_target") == timers
+        assert await told.news() == heard
 
 
 async def test_a_flood_of_one_customer_is_told_once_in_a_few_seconds(told: Told) -> None:

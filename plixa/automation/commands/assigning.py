@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from plixa.automation.domain import UNMATCHED, Agent, Inbound, Outcome, Rule, absence, matching, route
+from plixa.automation.domain import UNMATCHED, Agent, Inbound, Outcome, Rule, absence, fullness, matching, route
 from plixa.automation.queries.routing import (
     Waiting,
     find_wait,
@@ -45,7 +45,7 @@ async def assign_arrival(uow: UnitOfWork, editor: Editor[Conversation], text: st
     rules, words = await list_rules_in_force(uow), folded(text)[:LONGEST]
     if not rules:
         return await leave(uow, editor)
-    keeper = await find_keeper(uow, editor.state, editor.state.sector_id)
+    keeper = await find_keeper_with_room(uow, editor.state)
     if keeper is not None:
         return f"stays with {keeper.name}"
     outcome = await settle(uow, editor, words, rules)
@@ -88,7 +88,7 @@ async def look(kernel: Kernel, tenant: int, settings: Settings, after: Waiting) 
 
 
 async def assign_waiting(uow: UnitOfWork, number: int) -> bool:
-    """Give a waiting conversation away, or what it was merged into; False when the whole team is away."""
+    """Give a waiting conversation away, or what it was merged into; False when the whole team is away or full."""
     try:
         async with uow.edit(Conversation, number) as first:
             wait = await find_wait(uow, number)
@@ -99,7 +99,7 @@ async def assign_waiting(uow: UnitOfWork, number: int) -> bool:
             words = first.mapper.cipher.decrypt(wait[1]).decode().split()
             outcome = await settle(uow, editor, words, await list_rules_in_force(uow))
             if outcome.agent is None:
-                return any(absence(agent) is None for agent in await list_agents(uow, None))
+                return any((absence(agent) or fullness(agent)) is None for agent in await list_agents(uow, None))
             await uow.execute(FORGET, number)
             return True
     except NotFound:
@@ -141,6 +141,16 @@ async def find_keeper(uow: UnitOfWork, state: Conversation, sector: int | None) 
         return None
     team = await list_agents(uow, sector)
     return next((agent for agent in team if agent.id == state.assigned_user_id and agent.in_sector and absence(agent) is None), None)
+
+
+async def find_keeper_with_room(uow: UnitOfWork, state: Conversation) -> Agent | None:
+    """As ``find_keeper``, in its own sector, unless they have too many with it. One with a limit is looked at anew under the lock."""
+    keeper = await find_keeper(uow, state, state.sector_id)
+    if keeper is None or keeper.max_open is None:
+        return keeper
+    await uow.begin(routing_lock(uow))
+    keeper = await find_keeper(uow, state, state.sector_id)
+    return keeper if keeper is not None and (keeper.max_open is None or keeper.open <= keeper.max_open) else None
 
 
 async def labels_of(uow: UnitOfWork, state: Conversation, rules: list[Rule]) -> frozenset[int]:

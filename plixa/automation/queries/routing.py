@@ -25,7 +25,7 @@ AGENTS: Final = """SELECT m.id, m.name, m.is_available, m.available_set_at, m.la
     t.require_two_factor AND m.two_factor_confirmed_at IS NULL AS is_barred,
     $2::bigint IS NULL OR EXISTS (SELECT FROM sector_member s WHERE s.tenant_id = m.tenant_id AND s.sector_id = $2 AND s.member_id = m.id)
         AS in_sector,
-    coalesce(c.value, 0) - coalesce(e.counted, 0) AS open, a.assigned_at
+    coalesce(c.value, 0) - coalesce(e.counted, 0) AS open, a.assigned_at, m.max_open
 FROM member m JOIN tenant t ON t.tenant_id = m.tenant_id
 LEFT JOIN counter c ON c.tenant_id = m.tenant_id AND c.projection = 'inbox_conversation' AND c.key = 'open:' || m.id
 LEFT JOIN assignment_turn a ON a.tenant_id = m.tenant_id AND a.member_id = m.id
@@ -35,6 +35,7 @@ LEFT JOIN (
 ) e ON e.assigned_user_id = m.id
 WHERE m.tenant_id = scope.tenant ORDER BY m.id"""
 """How many each has open as the rows say, but for the conversations ``$3``."""
+ANY_LIMIT: Final = "SELECT id FROM member WHERE tenant_id = scope.tenant AND max_open IS NOT NULL LIMIT 1"
 LABELS: Final = "SELECT label_id FROM contact_label WHERE tenant_id = scope.tenant AND contact_id = $2"
 WAITING: Final = """SELECT since, conversation_id FROM assignment_wait
 WHERE tenant_id = scope.tenant AND (since, conversation_id) > ($2::timestamptz, $3::bigint) ORDER BY since, conversation_id LIMIT $4::int"""
@@ -78,10 +79,16 @@ async def list_agents(uow: UnitOfWork, sector: int | None) -> list[Agent]:
             in_sector=row["in_sector"],
             open=row["open"],
             assigned_at=row["assigned_at"],
+            max_open=row["max_open"],
         )
         for row in await uow.fetch(AGENTS, sector, [state.number for state in edited])
     ]
     return [replace(one, open=one.open + held[one.id], assigned_at=turns.get(one.id, one.assigned_at)) for one in agents]
+
+
+async def is_limited(uow: UnitOfWork) -> bool:
+    """Is there anybody who is to have only so many?"""
+    return await uow.fetchrow(ANY_LIMIT) is not None
 
 
 async def list_contact_label_ids(uow: UnitOfWork, contact: int | None) -> frozenset[int]:

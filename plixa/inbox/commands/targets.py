@@ -1,7 +1,7 @@
 """By when customers are to be answered: clocks that begin with an episode, run by the workspace's hours, and tell what was missed."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -13,16 +13,21 @@ from plixa.inbox.commands.editing import edit_live
 from plixa.inbox.domain.care import FIRST_RESPONSE, Target, TargetsSet
 from plixa.inbox.domain.conversation import Conversation
 from plixa.inbox.queries.care import find_settings
+from plixa.inbox.queries.notices import hears_near, list_rows
 from plixa.inbox.queries.targets import SlaConfigView, get_sla_config, list_running
 from plixa.kernel.editor import Editor
 from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import Event
 from plixa.kernel.outbox import Effect
 from plixa.kernel.uow import Kernel, UnitOfWork, perform, working
+from plixa.notifications.commands.push import tell as tell_browsers
+from plixa.notifications.queries.push import list_hearers
 from plixa.workspace.commands.settings import alone, forget_settings, tell
 from plixa.workspace.domain import Hours, due_after
 from plixa.workspace.queries.settings import list_weeks
 
+NEAR: Final = 80
+"""A target is near when so many hundredths of its time are over."""
 LONGEST: Final = 604_800
 """Seconds; seven days, by the contract."""
 JUST_AFTER: Final = timedelta(milliseconds=1)
@@ -96,6 +101,18 @@ async def check_targets(uow: UnitOfWork, conversation: int, moment: datetime | N
         editor.record(editor.state.care.miss(max(uow.now, moment or uow.now)))
 
 
+async def warn(uow: UnitOfWork, conversation: int, due: int) -> None:
+    """What is due then, in seconds of the epoch, is near: tell whoever is to answer, once, if that still can be in time."""
+    if uow.now.timestamp() > due:
+        return
+    async with edit_live(uow, conversation) as editor:
+        number = editor.state.number
+    row = (await list_rows(uow, [number])).get(number)
+    for hearer in await list_hearers(uow):
+        if not hearer.is_online and hears_near(hearer, row, due):
+            tell_browsers(uow, hearer, "near", datetime.fromtimestamp(due, UTC), {"conversation_id": number, "due": due})
+
+
 async def retime(kernel: Kernel, tenant: int) -> None:
     """The hours were changed: every clock that is running runs by them; each in a transaction of its own."""
     last = 0
@@ -130,17 +147,19 @@ def timed(targets: TargetsSet, weeks: Sequence[Hours]) -> TargetsSet:
 
 
 def record(uow: UnitOfWork, editor: Editor[Conversation], targets: TargetsSet, weeks: Sequence[Hours]) -> None:
-    """Set targets as these weeks have it, if anything is new, with a timer for each that may be missed."""
+    """Set targets as these weeks have it, if anything is new, with a timer for each that may be missed and one before it."""
     before = editor.state.care.targets or TargetsSet()
     after, known = timed(targets, weeks), editor.state.care.pending()
     if after == before:
         return
     editor.record(after)
+    number = editor.state.number
     for name, target in editor.state.care.pending().items():
-        if target.due_at is not None and target != known.get(name):
-            number = editor.state.number
+        if target.since is not None and target.due_at is not None and target != known.get(name):
             payload: dict[str, Any] = {"conversation_id": number, "at": target.due_at + JUST_AFTER}
             uow.enqueue(Effect("inbox.check_targets", f"{number}/{editor.version}/{name}", payload, payload["at"]))
+            due, near_at = int(target.due_at.timestamp()), due_after(target.since, target.seconds * NEAR // 100, weeks)
+            uow.enqueue(Effect("inbox.warn_target", f"{number}/{editor.version}/{due}", {"conversation_id": number, "due": due}, near_at))
 
 
 def in_words(editor: Editor[Conversation]) -> str:

@@ -42,6 +42,23 @@ def missed_of(row: InboxRow) -> str | None:
     return RESOLUTION if row.is_resolution_missed else None
 
 
+def hears_near(hearer: Hearer, row: InboxRow | None, due: int) -> bool:
+    """Of a customer who will have waited for too long soon hear the same."""
+    return row is not None and near_of(row, due) is not None and answers(hearer, row)
+
+
+def near_of(row: InboxRow, due: int) -> str | None:
+    """The target that is due then, in seconds of the epoch, and still may be met."""
+    if row.first_responded_at is None and not row.is_first_response_missed and is_at(row.first_response_due_at, due):
+        return FIRST_RESPONSE
+    return RESOLUTION if not row.is_resolution_missed and is_at(row.resolution_due_at, due) else None
+
+
+def is_at(moment: datetime | None, second: int) -> bool:
+    """Is it within that second of the epoch?"""
+    return moment is not None and int(moment.timestamp()) == second
+
+
 def answers(hearer: Hearer, row: InboxRow) -> bool:
     """Whose conversation it is answers; one that is nobody's whoever takes new conversations."""
     if row.blocked or row.status != "open":
@@ -106,6 +123,15 @@ async def write_target(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -
     return conversation_notice(row, about, kind="target_missed", body=row.last_message_body or "", content=missed_of(row), urgency="high")
 
 
+async def write_near(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
+    """A target is near, which ``content`` names; None where it was met, moved or missed since, or is no longer for this member."""
+    row = await uow.row(inbox, about["conversation_id"])
+    if row is None or uow.now.timestamp() > about["due"] or not hears_near(hearer, row, about["due"]):
+        return None
+    near = near_of(row, about["due"])
+    return conversation_notice(row, about, kind="target_near", body=row.last_message_body or "", content=near, urgency="high")
+
+
 async def write_phone(uow: UnitOfWork, hearer: Hearer, about: dict[str, Any]) -> Notice | None:
     """A number was lost, and is not back."""
     row = await uow.fetchrow(NUMBER, about["instance_id"])
@@ -122,5 +148,11 @@ def conversation_notice(row: InboxRow, about: dict[str, Any], **more: Any) -> No
     return Notice(title=title, url=f"/inbox/{row.id}", tag=f"conversation/{row.id}", at=at, **more)
 
 
-WRITERS: Final = {"message": write_message, "assignment": write_assignment, "target": write_target, "phone": write_phone}
+WRITERS: Final = {
+    "message": write_message,
+    "assignment": write_assignment,
+    "target": write_target,
+    "near": write_near,
+    "phone": write_phone,
+}
 """Who writes a notice, by what it is about."""

@@ -6,8 +6,10 @@ from typing import Annotated, Final, Literal
 
 import asyncpg
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
+from plixa.identity.commands.account import call_waiting
 from plixa.identity.commands.sessions import Entrance, open_session, signed_in
 from plixa.identity.domain import EMAIL, NewPassword, Text
 from plixa.identity.queries.members import SignedInView, get_session
@@ -29,8 +31,10 @@ from plixa.workspace.queries.team import (
     InvitationInvalid,
     InvitationView,
     Invited,
+    MemberView,
     count_seats,
     find_invited,
+    get_member,
     get_seat_limit,
     invitation_view,
     state_of,
@@ -48,6 +52,7 @@ AND accepted_at IS NULL AND cancelled_at IS NULL AND expires_at > $3"""
 JOIN: Final = """INSERT INTO member (tenant_id, id, name, email, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)"""
 KNOWN: Final = "SELECT 1 FROM member WHERE tenant_id = scope.tenant AND email = $2"
 MEMBER: Final = "SELECT name, email, role, locale FROM member WHERE tenant_id = scope.tenant AND id = $2"
+LIMIT: Final = "UPDATE member SET max_open = $3 WHERE tenant_id = $1 AND id = $2"
 REMOVE: Final = "DELETE FROM member WHERE tenant_id = $1 AND id = $2 AND role <> 'owner'"
 
 
@@ -81,6 +86,12 @@ class Invite(Struct, frozen=True):
 
     email: Annotated[str, Meta(max_length=254, pattern=EMAIL)]
     role: Literal["agent"] | None = None
+
+
+class UpdateMember(Struct, frozen=True):
+    """``max_open``: with so many open conversations Plixa gives them no more; null is no limit, absent = unchanged."""
+
+    max_open: Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None = UNSET
 
 
 class AcceptInvitation(Struct, frozen=True):
@@ -180,6 +191,20 @@ async def join(uow: UnitOfWork, entrance: Entrance, invited: Invited, newcomer: 
     token = await open_session(uow, newcomer.id, newcomer.password_hash)
     await record(uow, "invitation.accepted", ("member", newcomer.id), after={"invitation_id": invited.id, "role": invited.role})
     return signed_in(await get_session(uow, newcomer.id, entrance.settings), token)
+
+
+async def update_member(uow: UnitOfWork, number: int, data: UpdateMember) -> MemberView:
+    """Another limit; what they have already stays theirs. Raises NotFound."""
+    await uow.begin(seats(uow))
+    member = await get_member(uow, number)
+    before, after = member.max_open, data.max_open
+    if after is UNSET or after == before:
+        return member
+    await uow.execute(LIMIT, number, after)
+    if after is None or (before is not None and after > before):
+        call_waiting(uow, f"member/{number}")
+    await record(uow, "member.updated", ("member", number), {"max_open": before}, {"max_open": after})
+    return replace(member, max_open=after)
 
 
 async def remove_member(uow: UnitOfWork, number: int) -> None:

@@ -10,17 +10,19 @@ from plixa.identity.commands.sessions import Entrance
 from plixa.identity.queries.members import SignedInView
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data
-from plixa.kernel.http import Machinery, Uow, delete, get, post
+from plixa.kernel.http import Machinery, Uow, delete, get, patch, post
 from plixa.kernel.paging import PageWanted
 from plixa.kernel.settings import Settings
 from plixa.workspace.commands.team import (
     AcceptInvitation,
     Invite,
+    UpdateMember,
     accept_invitation,
     cancel_invitation,
     invite,
     remove_member,
     resend_invitation,
+    update_member,
 )
 from plixa.workspace.queries.team import (
     AvailabilityView,
@@ -44,6 +46,11 @@ class TeamController(Controller):
     async def members(self, uow: Uow, settings: NamedDependency[Settings]) -> Data[list[MemberView]]:
         """List the members; meta says how many of the plan's seats are taken."""
         return Data(*await list_members(uow, settings))
+
+    @patch("/members/{member:int}", access=Access.OWNER)
+    async def update(self, uow: Uow, member: FromPath[int], data: JSONBody[UpdateMember]) -> Data[MemberView]:
+        """Change how many open conversations auto-assignment gives a member at most."""
+        return Data(await update_member(uow, member, data))
 
     @delete("/members/{member:int}", access=Access.OWNER)
     async def remove(self, request: Request[Any, Any, Any], uow: Uow, member: FromPath[int]) -> None:

@@ -21,13 +21,13 @@ from plixa.kernel.uow import UnitOfWork
 
 LAST: Final = 2**63 - 1
 MEMBERS: Final = """SELECT m.id, m.name, m.email, m.role, m.two_factor_confirmed_at IS NOT NULL AS has_two_factor, m.is_available,
-    m.last_heartbeat_at, m.created_at, coalesce(c.value, 0) AS open_conversations,
+    m.last_heartbeat_at, m.created_at, m.max_open, coalesce(c.value, 0) AS open_conversations,
     (SELECT max(last_used_at) FROM access_token a WHERE a.tenant_id = m.tenant_id AND a.member_id = m.id AND a.kind = 'panel') AS seen_at,
     (SELECT json_agg(json_build_object('id', s.id, 'name', s.name) ORDER BY s.name)::text
      FROM sector_member b JOIN sector s ON s.tenant_id = b.tenant_id AND s.id = b.sector_id
      WHERE b.tenant_id = m.tenant_id AND b.member_id = m.id) AS sectors
 FROM member m LEFT JOIN counter c ON c.tenant_id = m.tenant_id AND c.projection = 'inbox_conversation' AND c.key = 'open:' || m.id
-WHERE m.tenant_id = scope.tenant ORDER BY m.name, m.id"""
+WHERE m.tenant_id = scope.tenant AND ($2::bigint IS NULL OR m.id = $2) ORDER BY m.name, m.id"""
 SEATS: Final = """SELECT (SELECT count(*) FROM member WHERE tenant_id = scope.tenant) AS members,
     (SELECT count(*) FROM invitation WHERE tenant_id = scope.tenant AND accepted_at IS NULL AND cancelled_at IS NULL
      AND expires_at > $2::timestamptz) AS invited"""
@@ -54,7 +54,7 @@ class InvitationExpired(PlixaError):
 
 
 class MemberView(Struct, frozen=True):
-    """A member; whether they have a second factor is told to the owner only."""
+    """A member; whether they have a second factor is told to the owner only. ``max_open`` null: no limit to what Plixa gives them."""
 
     id: int
     name: str
@@ -63,6 +63,7 @@ class MemberView(Struct, frozen=True):
     two_factor_enabled: bool | None
     is_available: bool | None
     online: bool
+    max_open: int | None
     sectors: list[Person]
     last_seen_at: datetime | None
     created_at: datetime
@@ -122,23 +123,16 @@ class Invited(Struct, frozen=True):
 
 async def list_members(uow: UnitOfWork, settings: Settings) -> tuple[list[MemberView], SeatsPage]:
     """All members by name: a plan's seats are few."""
-    tells = uow.principal is not None and uow.principal.role == "owner"
-    members = [
-        MemberView(
-            id=row["id"],
-            name=row["name"],
-            email=row["email"],
-            role=row["role"],
-            two_factor_enabled=row["has_two_factor"] if tells else None,
-            is_available=row["is_available"],
-            online=is_online(row["last_heartbeat_at"], uow.now),
-            sectors=msgspec.json.decode(row["sectors"], type=list[Person]) if row["sectors"] else [],
-            last_seen_at=row["seen_at"],
-            created_at=row["created_at"],
-        )
-        for row in await uow.fetch(MEMBERS)
-    ]
+    members = [member_view(uow, row) for row in await uow.fetch(MEMBERS, None)]
     return members, SeatsPage(None, len(members), await count_seats(uow), await get_seat_limit(uow, settings))
+
+
+async def get_member(uow: UnitOfWork, number: int) -> MemberView:
+    """One; raises NotFound."""
+    row = await uow.fetchrow(MEMBERS, number)
+    if row is None:
+        raise NotFound("There is no such member in this workspace.")
+    return member_view(uow, row)
 
 
 async def list_availability(uow: UnitOfWork) -> list[AvailabilityView]:
@@ -152,7 +146,7 @@ async def list_availability(uow: UnitOfWork) -> list[AvailabilityView]:
             row["last_heartbeat_at"],
             row["open_conversations"],
         )
-        for row in await uow.fetch(MEMBERS)
+        for row in await uow.fetch(MEMBERS, None)
     ]
 
 
@@ -190,6 +184,24 @@ async def find_invited(system: Database, token: str) -> Invited:
         raise InvitationExpired
     preview = PreviewView(row["email"], row["workspace"], row["invited_by_name"], row["role"], row["expires_at"], row["locale"])
     return Invited(row["tenant_id"], row["id"], row["email"], row["role"], preview)
+
+
+def member_view(uow: UnitOfWork, row: "asyncpg.Record") -> MemberView:
+    """A row as the caller may see it."""
+    tells = uow.principal is not None and uow.principal.role == "owner"
+    return MemberView(
+        id=row["id"],
+        name=row["name"],
+        email=row["email"],
+        role=row["role"],
+        two_factor_enabled=row["has_two_factor"] if tells else None,
+        is_available=row["is_available"],
+        online=is_online(row["last_heartbeat_at"], uow.now),
+        max_open=row["max_open"],
+        sectors=msgspec.json.decode(row["sectors"], type=list[Person]) if row["sectors"] else [],
+        last_seen_at=row["seen_at"],
+        created_at=row["created_at"],
+    )
 
 
 def invitation_view(row: "asyncpg.Record", now: datetime, accept_url: str | None = None) -> InvitationView:
