@@ -121,9 +121,9 @@ async def new_start(_stage: Stage) -> str:
 
 
 def free_start() -> datetime:
-    """A half hour that nobody else has."""
+    """A half hour that nobody else has, and nothing to do with that of anybody else either."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=1, minutes=30 * (next(SERIAL) % 4000))
+    return midnight + timedelta(days=1, minutes=30 * (next(SERIAL) * 1237 % 3989))
 
 
 THINGS: dict[str, Maker] = {

@@ -89,7 +89,7 @@ async def test_the_seeded_read_models_are_what_the_log_says(world: World) -> Non
 
 
 async def test_the_seeded_counters_are_what_the_log_says(world: World) -> None:
-    kept = await query(world, "SELECT projection, key, value FROM counter WHERE value <> 0")
+    kept = await query(world, "SELECT projection, key, value FROM counter WHERE value <> 0 AND key <> 'rows'")
     counted = {(name, key): value for name, rows in (await folded(world)).items() for key, value in rows.counts().items()}
     assert {(row["projection"], row["key"]): row["value"] for row in kept} == counted
 

@@ -14,9 +14,15 @@ from tests.identity.tokens import impersonating, new_token, set_plan, staff_toke
 from tests.support.world import Member, Workspace
 
 CRM = {"name": "CRM integration", "abilities": ["read", "write"], "expires_in_days": 90}
-READABLE = ("/v1/conversations", "/v1/messages", "/v1/contacts", "/v1/labels", "/v1/realtime")
-"""What the decisions let integrations read; with later issues also appointments, services, slots, reports."""
-WRITABLE = ("/v1/messages/send", "/v1/contacts", "/v1/conversations/{conversation:int}/labels", "/v1/contacts/{contact:int}/labels")
+READABLE = (
+    *("/v1/conversations", "/v1/messages", "/v1/contacts", "/v1/labels", "/v1/realtime"),
+    *("/v1/scheduling/appointments", "/v1/scheduling/services", "/v1/scheduling/availability", "/v1/scheduling/waitlist"),
+)
+"""What the decisions let integrations read; with later issues also reports."""
+WRITABLE = (
+    *("/v1/messages/send", "/v1/contacts", "/v1/conversations/{conversation:int}/labels", "/v1/contacts/{contact:int}/labels"),
+    *("/v1/scheduling/appointments", "/v1/scheduling/holds", "/v1/scheduling/waitlist"),
+)
 
 
 @pytest.fixture(autouse=True)
