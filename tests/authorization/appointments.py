@@ -123,7 +123,7 @@ async def new_start(_stage: Stage) -> str:
 def free_start() -> datetime:
     """A half hour that nobody else has, and nothing to do with that of anybody else either."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=1, minutes=30 * (next(SERIAL) * 1237 % 3989))
+    return midnight + timedelta(days=5, minutes=30 * (next(SERIAL) * 1237 % 3989))
 
 
 THINGS: dict[str, Maker] = {
