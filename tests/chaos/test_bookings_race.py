@@ -10,13 +10,17 @@ from typing import Any
 import httpx
 from msgspec import Struct
 
-from plixa.kernel.uow import Kernel
+from plixa.kernel.uow import Kernel, perform, working
+from plixa.scheduling.commands.waitlist import NotTheirTurn, offer
+from plixa.scheduling.domain.appointment import SlotUnavailable
+from plixa.scheduling.queries.waitlist import Freed, find_turn
 from tests.chaos.calling import Answer, Caller
 from tests.chaos.world import Place, Shop, open_shop, stopping, wait_ready
 
 ROUNDS = 100
 AT_ONCE = 200
 MOVERS = 10
+OFFERS, WAITING = 3, 150
 APPROVALS = 8
 WORST = 2.0
 """Seconds."""
@@ -37,6 +41,7 @@ class Salon(Struct, frozen=True):
     """A shop whose owner gives two services around the clock, one of which has to be approved."""
 
     shop: Shop
+    provider: int
     cut: int
     colour: int
     movers: list[int]
@@ -76,18 +81,38 @@ async def race(salon: Salon, client: httpx.AsyncClient, callers: list[Caller], n
     pending = await book(salon.shop, client, salon.colour, salon.slot(1000 + number))
     began = time.monotonic()
     attempts = salon.attempts(100 + number, pending)
+    offers = [asyncio.create_task(offer_time(salon, salon.slot(100 + number))) for _ in range(OFFERS)]
     answers = await asyncio.gather(*(ask(one, salon.shop, *attempt) for one, attempt in zip(callers, attempts, strict=True)))
+    offered = sum(await asyncio.gather(*offers))
     seconds = time.monotonic() - began
-    judge(answers)
+    judge(answers, offered)
     return seconds
 
 
-def judge(answers: list[Answer]) -> None:
-    """One of the attempts took the time, all others are told why not; every click on the approval is answered alike."""
+async def offer_time(salon: Salon, start: str) -> bool:
+    """Offer the time to whose turn it is on the waitlist, as a worker does; was it free?"""
+    begins = datetime.fromisoformat(start)
+    freed = Freed(salon.provider, begins, begins + timedelta(minutes=30))
+    async with working(salon.shop.kernel, salon.shop.tenant) as uow:
+
+        async def hold() -> bool:
+            turn = await find_turn(uow, freed, ())
+            if turn is not None:
+                await offer(uow, turn, salon.provider, turn.waiter.contact_id)
+            return turn is not None
+
+        try:
+            return await perform(uow, hold)
+        except (SlotUnavailable, NotTheirTurn):
+            return False
+
+
+def judge(answers: list[Answer], offered: int) -> None:
+    """One of the attempts or offers took the time, all others are told why not; every click on the approval is answered alike."""
     takers, clicks = answers[:-APPROVALS], answers[-APPROVALS:]
     assert {click.status for click in clicks} <= {200, 409}
     assert any(click.status == 200 for click in clicks)
-    assert [answer.status for answer in takers if answer.status < 300] in ([200], [201])
+    assert len([answer for answer in takers if answer.status in (200, 201)]) + offered == 1
     refusals = [json.loads(answer.body)["errors"][0] for answer in takers if answer.status >= 300]
     assert {answer.status for answer in takers if answer.status >= 300} == {409}
     assert {refusal["code"] for refusal in refusals} == {"SLOT_UNAVAILABLE"}
@@ -103,8 +128,16 @@ async def open_salon(shop: Shop, client: httpx.AsyncClient) -> Salon:
     cut = await post(shop, client, "/services", given | {"name": "Cut"})
     colour = await post(shop, client, "/services", given | {"name": "Colour", "requires_approval": True})
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
-    salon = Salon(shop, cut, colour, [], day)
-    return Salon(shop, cut, colour, [await book(shop, client, cut, salon.slot(number)) for number in range(MOVERS)], day)
+    await asyncio.gather(*(wait_for(shop, client, cut, number) for number in range(WAITING)))
+    salon = Salon(shop, me, cut, colour, [], day)
+    return Salon(shop, me, cut, colour, [await book(shop, client, cut, salon.slot(number)) for number in range(MOVERS)], day)
+
+
+async def wait_for(shop: Shop, client: httpx.AsyncClient, service: int, number: int) -> None:
+    """Somebody joins the waitlist."""
+    form = {"contact_phone": f"55119{80_000_000 + number}"}
+    contact = await client.post(f"{shop.place.url}/v1/contacts", headers=shop.headers, json=form)
+    await post(shop, client, "/waitlist", {"contact_id": contact.json()["data"]["id"], "service_id": service})
 
 
 async def book(shop: Shop, client: httpx.AsyncClient, service: int, start: str) -> int:
