@@ -19,7 +19,7 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT max(version) AS version, array_agg(topic ORDER BY version) FILTER (WHERE topic = ANY({topics})) AS topics,
            array_agg(payload ORDER BY version) FILTER (WHERE topic = ANY({topics})) AS payloads
-    FROM event WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND version > coalesce(s.version, 0)
+    FROM event WHERE tenant_id = k.tenant_id AND stream_id = k.stream_id AND version > CASE WHEN s.version IS NULL THEN 0 ELSE s.version END
 ) e{join}
 {end}
 """
