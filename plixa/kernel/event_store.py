@@ -23,7 +23,7 @@ STREAMS = UUID("6f1d0b52-6e7a-5c55-9a53-2f6f5d1a7c11")
 GENESIS = bytes(32)
 AUDITED = "audit.recorded"
 """The topic of audit entries, which are sealed with the key of ``TRAIL``: they outlive what they tell of."""
-SNAPSHOT_EVERY = 25
+SNAPSHOT_EVERY = 10
 """Events of a stream: reading one that lies somewhere among millions costs more than a snapshot does to write."""
 
 E = TypeVar("E", bound="Event")

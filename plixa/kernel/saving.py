@@ -1,7 +1,7 @@
 """What a unit of work leaves behind: the pieces of one statement (rows, counters, snapshots), and the append to the log that ends it."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -19,8 +19,10 @@ from plixa.kernel.tenancy import SCOPE, scoped
 Piece = tuple[str, tuple[Any, ...]]
 """A writing statement with its arguments, the tenant first."""
 
-NEW_STREAM = "INSERT INTO stream_key (tenant_id, stream_id, contact_id, wrapped_key) VALUES ($1, $2, $3, $4)"
-SNAPSHOT = "INSERT INTO snapshot (tenant_id, stream_id, version, topic, payload) VALUES ($1, $2, $3, $4, $5)"
+NEW_STREAM = """INSERT INTO stream_key (tenant_id, stream_id, contact_id, wrapped_key)
+SELECT $1, b.* FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]) AS b"""
+SNAPSHOT = """INSERT INTO snapshot (tenant_id, stream_id, version, topic, payload)
+SELECT $1, b.* FROM unnest($2::uuid[], $3::int[], $4::text[], $5::bytea[]) AS b"""
 COUNTERS = """INSERT INTO counter (tenant_id, projection, key, value)
 SELECT $1, $2, key, value FROM unnest($3::text[], $4::bigint[]) AS b(key, value)
 ON CONFLICT (tenant_id, projection, key) DO UPDATE SET value = counter.value + excluded.value"""
@@ -99,15 +101,18 @@ async def drop_group(connection: "asyncpg.Connection[Any]", tenant: int, rows: R
         rows.lose(table.restore(found))
 
 
-def snapshot_pieces(tenant: int, editors: Iterable[Editor[Any]], erased: Collection[UUID]) -> list[Piece]:
-    """A snapshot of every stream that has grown past another ``SNAPSHOT_EVERY`` events."""
-    pieces: list[Piece] = []
+def snapshots(editors: Iterable[Editor[Any]], erased: Collection[UUID]) -> Iterator[tuple[Any, ...]]:
+    """A row for ``SNAPSHOT`` of every stream that has grown past another ``SNAPSHOT_EVERY`` events."""
     for editor in editors:
         started = editor.version - len(editor.facts)
         if editor.state.folds and editor.stream not in erased and editor.version // SNAPSHOT_EVERY > started // SNAPSHOT_EVERY:
-            payload = editor.mapper.seal_state(editor.state)
-            pieces.append((SNAPSHOT, (tenant, editor.stream, editor.version, editor.state.snapshot_topic(), payload)))
-    return pieces
+            yield editor.stream, editor.version, editor.state.snapshot_topic(), editor.mapper.seal_state(editor.state)
+
+
+def gathered(statement: str, tenant: int, rows: Iterable[tuple[Any, ...]]) -> list[Piece]:
+    """The piece of a statement that takes an array a column, from ``$2`` on; none where there are no rows."""
+    columns = [list(values) for values in zip(*rows, strict=True)]
+    return [(statement, (tenant, *columns))] if columns else []
 
 
 def entries(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> tuple[Any, ...]:

@@ -32,18 +32,20 @@ from plixa.kernel.recall import Recall
 from plixa.kernel.saving import (
     ERASE,
     NEW_STREAM,
+    SNAPSHOT,
     Piece,
     append_and_commit,
     appended_of,
     by_request,
     entries,
+    gathered,
     joined,
     load_rows,
     lost_race,
     row_pieces,
     save_at_once,
     save_group_changes,
-    snapshot_pieces,
+    snapshots,
 )
 from plixa.kernel.tenancy import opening, scoped, turns
 from plixa.kernel.wake import Waker
@@ -225,7 +227,7 @@ class UnitOfWork(Circumstances):
         """A new stream, whose content ``contact`` may later ask to have erased."""
         editor = Editor(self, state, 0, new_data_key())
         wrapped = self.kernel.vault.seal(editor.key, place_of_key(self.tenant, editor.stream))
-        self.also(NEW_STREAM, editor.stream, contact, wrapped)
+        self.also_row(NEW_STREAM, editor.stream, contact, wrapped)
         self._editors[editor.stream] = editor
         yield editor
         await self._stage(editor.facts)
@@ -295,9 +297,9 @@ class UnitOfWork(Circumstances):
         outbox, facts = self._outbox.piece(self.tenant), self.recorded
         pieces = [
             *row_pieces(self.tenant, self._staged.values()),
-            *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
+            *gathered(SNAPSHOT, self.tenant, snapshots(self._editors.values(), self._erased)),
             *self._pieces,
-            *((statement, (self.tenant, *map(list, zip(*rows, strict=True)))) for statement, rows in self._alike.items()),
+            *(piece for statement, rows in self._alike.items() for piece in gathered(statement, self.tenant, rows)),
             *([outbox] if outbox is not None else []),
         ]
         if self.begun or self._erased:

@@ -1,9 +1,11 @@
 """A stream that has grown is loaded from its newest snapshot, and two writers that make the same snapshot do not hurt each other."""
 
 import asyncio
+import re
 import secrets
 
 from plixa.kernel.event_store import SNAPSHOT_EVERY, stream_id
+from plixa.kernel.loading import load_many_statement, load_statement
 from plixa.kernel.uow import UnitOfWork, perform, working
 from tests.kernel.diary import Begun, Diary, Written
 from tests.support.world import Workspace
@@ -61,3 +63,14 @@ async def test_writers_that_pass_a_snapshot_together_both_succeed(lucia_studios:
         await asyncio.gather(*(write(lucia_studios, number, 3, wait=False) for _ in range(4)))
         async with working(lucia_studios.kernel, lucia_studios.tenant) as uow:
             assert await pages_of(uow, number) == SNAPSHOT_EVERY - 2 + 12
+
+
+async def test_events_before_the_snapshot_are_not_even_looked_at(lucia_studios: Workspace) -> None:
+    number = await begin(lucia_studios, SNAPSHOT_EVERY)
+    stream = stream_id("diary", number)
+    async with lucia_studios.kernel.database.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        for statement, wanted in ((load_statement(Diary, None), (stream,)), (load_many_statement(Diary, None), ([stream], [number]))):
+            plan = [row[0] for row in await connection.fetch(f"EXPLAIN {statement}", lucia_studios.tenant, *wanted)]
+            scan = next(place for place, line in enumerate(plan) if "event_pkey" in line)
+            assert re.search("Index Cond: .*version >", plan[scan + 1]), plan

@@ -7,6 +7,7 @@ from typing import Final
 from plixa.automation.domain import UNMATCHED, Agent, Inbound, Outcome, Rule, absence, fullness, matching, route
 from plixa.automation.queries.routing import (
     Waiting,
+    find_present,
     find_wait,
     is_routing,
     list_agents,
@@ -59,7 +60,8 @@ async def assign_arrival(uow: UnitOfWork, editor: Editor[Conversation], text: st
 
 async def leave(uow: UnitOfWork, editor: Editor[Conversation]) -> str:
     """Where no rule is in force it stays whose it was in an earlier episode, and is nobody's while they are away; answers why."""
-    if editor.state.assigned_user_id is None or await find_keeper(uow, editor.state, None) is not None:
+    keeper = editor.state.assigned_user_id
+    if keeper is None or keeper in await find_present(uow):
         return "no rules"
     hand_over(uow, editor, None, None)
     return "no rules, and whoever had it is away"
@@ -135,21 +137,21 @@ def hand_over(uow: UnitOfWork, editor: Editor[Conversation], agent: Agent | None
     uow.actor = actor
 
 
-async def find_keeper(uow: UnitOfWork, state: Conversation, sector: int | None) -> Agent | None:
-    """Whoever has it from an earlier episode, if nothing keeps them from going on, in a sector where one is given."""
+async def find_keeper(uow: UnitOfWork, state: Conversation) -> Agent | None:
+    """Whoever has it from an earlier episode, if nothing keeps them from going on in its sector."""
     if state.assigned_user_id is None:
         return None
-    team = await list_agents(uow, sector)
+    team = await list_agents(uow, state.sector_id)
     return next((agent for agent in team if agent.id == state.assigned_user_id and agent.in_sector and absence(agent) is None), None)
 
 
 async def find_keeper_with_room(uow: UnitOfWork, state: Conversation) -> Agent | None:
-    """As ``find_keeper``, in its own sector, unless they have too many with it. One with a limit is looked at anew under the lock."""
-    keeper = await find_keeper(uow, state, state.sector_id)
+    """As ``find_keeper``, unless they have too many with it. One with a limit is looked at anew under the lock."""
+    keeper = await find_keeper(uow, state)
     if keeper is None or keeper.max_open is None:
         return keeper
     await uow.begin(routing_lock(uow))
-    keeper = await find_keeper(uow, state, state.sector_id)
+    keeper = await find_keeper(uow, state)
     return keeper if keeper is not None and (keeper.max_open is None or keeper.open <= keeper.max_open) else None
 
 

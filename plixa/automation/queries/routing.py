@@ -8,8 +8,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from plixa.automation.domain import Agent, Rule
-from plixa.identity.queries.availability import is_present
+from plixa.automation.domain import Agent, Rule, absence
+from plixa.identity.queries.availability import TEAM, is_present
 from plixa.identity.queries.plans import get_plan
 from plixa.inbox.domain.conversation import Conversation, Status
 from plixa.inbox.domain.events import Assigned
@@ -84,6 +84,15 @@ async def list_agents(uow: UnitOfWork, sector: int | None) -> list[Agent]:
         for row in await uow.fetch(AGENTS, sector, [state.number for state in edited])
     ]
     return [replace(one, open=one.open + held[one.id], assigned_at=turns.get(one.id, one.assigned_at)) for one in agents]
+
+
+async def find_present(uow: UnitOfWork) -> frozenset[int]:
+    """Members who may keep what they have, as they were at most half a second ago."""
+    key = (uow.tenant, TEAM, 0)
+    known: frozenset[int] | None = uow.kernel.recall.get(key)
+    if known is None:
+        known = uow.kernel.recall.put(key, frozenset(one.id for one in await list_agents(uow, None) if absence(one) is None))
+    return known
 
 
 async def is_limited(uow: UnitOfWork) -> bool:

@@ -1,13 +1,14 @@
 """One's own account: name and language, being available, and where one is signed in."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
 from plixa.identity.commands.sessions import end_sessions
 from plixa.identity.domain import Locale, Text
-from plixa.identity.queries.availability import FRESH, STANDING
+from plixa.identity.queries.availability import FRESH, STANDING, TEAM
 from plixa.kernel.audit import record
 from plixa.kernel.auth import Principal
 from plixa.kernel.errors import NotFound, Unauthenticated
@@ -63,6 +64,7 @@ async def set_availability(uow: UnitOfWork, caller: Principal, data: Availabilit
     if data.is_available:
         call_waiting(uow, f"member/{caller.user_id}")
     await uow.execute(SET_AVAILABLE, caller.user_id, data.is_available, uow.now)
+    uow.after_commit(partial(uow.kernel.recall.forget, (uow.tenant, TEAM, 0)))
     subject, after = ("member", caller.user_id), {"is_available": data.is_available}
     await record(uow, "member.availability_changed", subject, {"is_available": before}, after)
 
@@ -72,6 +74,7 @@ async def beat(uow: UnitOfWork, caller: Principal) -> None:
     if caller.impersonated_by is None:
         await uow.begin()
         if await uow.insert(BEAT, caller.user_id, uow.now, uow.now - PULSE, uow.now - FRESH, uow.now - STANDING):
+            uow.after_commit(partial(uow.kernel.recall.forget, (uow.tenant, TEAM, 0)))
             call_waiting(uow, f"member/{caller.user_id}")
 
 

@@ -12,6 +12,8 @@ FRESH: Final = timedelta(seconds=120)
 """A panel that was silent for longer is closed."""
 STANDING: Final = timedelta(hours=8)
 """For so long a member who said to be available counts as there, panel or not."""
+TEAM: Final = "team"
+"""Under this name a process remembers who of a workspace is there, for half a second."""
 AVAILABILITY: Final = "SELECT is_available, last_heartbeat_at FROM member WHERE tenant_id = scope.tenant AND id = $2"
 
 

@@ -35,7 +35,6 @@ POSTGRES_SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
@@ -44,6 +43,9 @@ POSTGRES_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+SHARE, LEAST, MOST = 8, 256, 4_096
+"""What PostgreSQL keeps at hand: an eighth of the machine's memory, in MB between these bounds. It takes it only as there is something
+to keep; with less than the rows one works with, those who write wait for room to be made."""
 
 
 class Postgres:
@@ -125,7 +127,8 @@ class Postgres:
     def _launch(self) -> bool:
         for file in (self.data / "postmaster.pid", self.run / ".s.PGSQL.5432.lock"):
             self._forget_stale_pid(file)
-        options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in POSTGRES_SETTINGS.items())
+        settings = POSTGRES_SETTINGS | {"shared_buffers": f"{shared_buffers()}MB"}
+        options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         options += f" -k {shlex.quote(str(self.run))}"
         started = self._call("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-o", options, "-w", "-t", str(START_SECONDS), "start")
         return started.returncode == 0
@@ -179,6 +182,11 @@ class Postgres:
                 check=False,
             )
             return subprocess.CompletedProcess(command, done.returncode, _read_back(out), _read_back(err))
+
+
+def shared_buffers() -> int:
+    """MB, as this machine can spare them."""
+    return min(MOST, max(LEAST, psutil.virtual_memory().total // SHARE // 2**20))
 
 
 def _system_user() -> pwd.struct_passwd:

@@ -16,8 +16,10 @@ from plixa.kernel.errors import Unavailable
 
 PACE: Final = 0.05
 """Seconds: what takes longer, because somebody else holds what it needs, goes on beside the others."""
+ABREAST: Final = 2
+"""As many transactions of one workspace go on at once in one process: while the database works at one, the other is prepared."""
 LANES: Final = 4
-"""How much of one workspace goes on at once in one process, if it takes so long."""
+"""And so many, if they take that long."""
 TOGETHER: Final = 16
 """As many deliveries share a transaction at most."""
 
@@ -51,7 +53,7 @@ class Line:
         self.waiting: deque[Waiting] = deque()
         self._claimed: set[str] = set()
         self._working: set[asyncio.Task[None]] = set()
-        self._latest: asyncio.Task[None] | None = None
+        self._quick: set[asyncio.Task[None]] = set()
 
     async def stand(self, one: Waiting, work: Work) -> None:
         """Wait until it has been applied; raises what kept it from being."""
@@ -61,10 +63,11 @@ class Line:
 
     def proceed(self, work: Work) -> None:
         """Begin what can be begun. It belongs to no request: one that is given up does not end it for the others."""
-        while self._latest is None and len(self._working) < LANES and (group := self._next()):
+        while len(self._quick) < ABREAST and len(self._working) < LANES and (group := self._next()):
             self._claimed.update(*(one.claims for one in group))
-            task = self._latest = asyncio.create_task(work(group), context=Context())
+            task = asyncio.create_task(work(group), context=Context())
             self._working.add(task)
+            self._quick.add(task)
             task.add_done_callback(partial(self._end, group, work))
             asyncio.get_running_loop().call_later(PACE, self._pass_by, task, work)
 
@@ -73,14 +76,13 @@ class Line:
         self._claimed.difference_update(*(one.claims for one in group))
         for one in group:
             one.end(Unavailable() if task.cancelled() else task.exception())
-        if self._latest is task:
-            self._latest = None
+        self._quick.discard(task)
         self.proceed(work)
 
     def _pass_by(self, task: "asyncio.Task[None]", work: Work) -> None:
         """Others need no longer wait for it."""
-        if self._latest is task:
-            self._latest = None
+        if task in self._quick:
+            self._quick.discard(task)
             self.proceed(work)
 
     def _next(self) -> list[Waiting]:
