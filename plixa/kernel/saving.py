@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +32,7 @@ ERASE = (
 TOLD = "plixa position "
 """What ``append_events`` says, before the position it reached."""
 APPEND = """append_events($1::bigint + saved.rows * 0, $2::uuid[], $3::bigint[], $4::int[], $5::text[], $6::bytea[], $7::bytea[],
-    $8::timestamptz, $9::text::jsonb, $10::text)"""
+    $8::timestamptz[], $9::text[]::jsonb[], $10::text[])"""
 """Its tenant waits for what the pieces answer: what nobody asks for the planner does at the very end."""
 NOTHING = "saved.rows * 0"
 
@@ -116,10 +115,13 @@ def gathered(statement: str, tenant: int, rows: Iterable[tuple[Any, ...]]) -> li
 
 
 def entries(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[Recorded]) -> tuple[Any, ...]:
-    """The arguments of ``append_events`` for events of one actor and one request."""
-    actor, at, request_id = canonical(facts[0].actor), facts[0].at, facts[0].request_id
+    """The arguments of ``append_events``."""
+    actors = {id(fact.actor): canonical(fact.actor) for fact in facts}
     stored = [editors[fact.stream_id].mapper.seal(fact.stream_id, fact.version, fact.event) for fact in facts]
-    written = [Written(about.tenant, fact.number, one, at, actor, request_id) for fact, one in zip(facts, stored, strict=True)]
+    written = [
+        Written(about.tenant, fact.number, one, fact.at, actors[id(fact.actor)], fact.request_id)
+        for fact, one in zip(facts, stored, strict=True)
+    ]
     return (
         about.tenant,
         [fact.stream_id for fact in facts],
@@ -128,15 +130,10 @@ def entries(about: Circumstances, editors: dict[UUID, Editor[Any]], facts: list[
         [one.topic for one in stored],
         [one.state for one in stored],
         [one.digest() for one in written],
-        at,
-        actor.decode(),
-        request_id,
+        [fact.at for fact in facts],
+        [one.actor.decode() for one in written],
+        [fact.request_id for fact in facts],
     )
-
-
-def by_request(facts: list[Recorded]) -> list[list[Recorded]]:
-    """The events in their order, apart where actor or request change."""
-    return [list(some) for _, some in groupby(facts, key=lambda fact: (fact.actor, fact.request_id))]
 
 
 async def save_at_once(connection: "asyncpg.Connection[Any]", tenant: int, pieces: list[Piece], appended: tuple[Any, ...] | None) -> int:
@@ -147,7 +144,7 @@ async def save_at_once(connection: "asyncpg.Connection[Any]", tenant: int, piece
     return position
 
 
-async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: list[tuple[Any, ...]]) -> int:
+async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: tuple[Any, ...]) -> int:
     """End a transaction in one round trip, for which alone the log's row is held; answers the position reached.
 
     It comes back as a notice: a script answers nothing else.
@@ -162,7 +159,7 @@ async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: lis
 
     connection.add_log_listener(heard)
     try:
-        await connection.execute("; ".join([*(append_script(*one) for one in appended), "COMMIT"]))
+        await connection.execute(f"{append_script(*appended)}; COMMIT")
     finally:
         if not connection.is_closed():
             connection.remove_log_listener(heard)
@@ -171,7 +168,7 @@ async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: lis
 
 def append_script(tenant: int, streams: list[UUID], *appended: Any) -> str:
     """Append, without parameters: every value is a number, a UUID, hexadecimal, or a topic of ours."""
-    numbers, versions, topics, payloads, digests, at, actor, request = appended
+    numbers, versions, topics, payloads, digests, moments, actors, requests = appended
     arrays = (
         listed("uuid", (f"'{stream}'" for stream in streams)),
         listed("bigint", (f"{number:d}" for number in numbers)),
@@ -179,9 +176,11 @@ def append_script(tenant: int, streams: list[UUID], *appended: Any) -> str:
         listed("text", (f"'{topic}'" for topic in topics)),
         listed("bytea", map(octets, payloads)),
         listed("bytea", map(octets, digests)),
+        listed("timestamptz", (f"'{at.isoformat()}'" for at in moments)),
+        listed("jsonb", (f"{spelled(actor.encode())}::jsonb" for actor in actors)),
+        listed("text", (spelled(request.encode()) for request in requests)),
     )
-    who = f"{spelled(actor.encode())}::jsonb, {spelled(request.encode())}"
-    return f"SELECT append_events({tenant:d}, {', '.join(arrays)}, '{at.isoformat()}', {who})"
+    return f"SELECT append_events({tenant:d}, {', '.join(arrays)})"
 
 
 def listed(kind: str, literals: Iterable[str]) -> str:

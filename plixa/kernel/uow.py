@@ -36,7 +36,6 @@ from plixa.kernel.saving import (
     Piece,
     append_and_commit,
     appended_of,
-    by_request,
     entries,
     gathered,
     joined,
@@ -315,14 +314,14 @@ class UnitOfWork(Circumstances):
 
     async def _save_and_commit(self, pieces: list[Piece]) -> None:
         """End the transaction that was begun."""
-        connection, appended = await self.begin(), [entries(self, self._editors, facts) for facts in by_request(self.recorded)]
+        connection, appended = await self.begin(), self._entries()
         if pieces:
             statement, arguments = joined(pieces)
             await connection.execute(statement, *arguments)
         for stream in self._erased:
             for erasure in ERASE:
                 await connection.execute(erasure, self.tenant, stream)
-        if not appended:
+        if appended is None:
             await connection.execute("COMMIT")
         else:
             self.position = await append_and_commit(connection, appended)
