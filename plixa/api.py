@@ -1,6 +1,6 @@
 """Everything under ``/v1``."""
 
-from typing import Any
+from typing import Any, Self
 
 from litestar import Request, Router
 from litestar.di import Provide
@@ -171,9 +171,16 @@ def create_images() -> Router:
     return Router("/images", route_handlers=[public_image], dependencies={"kernel": DEPENDENCIES["kernel"]})
 
 
+class Operations(Router):
+    """Every operation. It is made for one application, which need not make it again: Litestar copies routers, all that is in them too."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
 def create_router() -> Router:
     """The operations, behind the one guard that reads what each declares."""
-    return Router(
+    return Operations(
         "/v1",
         route_handlers=OPERATIONS,
         guards=[enforce_access],

@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Any
+from weakref import WeakValueDictionary
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -88,7 +88,7 @@ def state_of(machinery: Machinery, settings: Settings) -> dict[str, Any]:
         "renderers": RENDERERS,
         "instances": Instances(kernel.system),
         "accept": partial(accept, handle=Pipeline(settings).handle),
-        "lines": defaultdict(Line),
+        "lines": WeakValueDictionary[int, Line](),
     }
 
 

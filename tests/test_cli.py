@@ -37,7 +37,7 @@ COMMANDS = {
     "sandbox",
     "staff",
 }
-HEAVY = {"advanced_alchemy", "asyncpg", "cryptography", "dramatiq", "granian", "litestar", "sqlalchemy"}
+HEAVY = {"alembic", "asyncpg", "cryptography", "dramatiq", "granian", "litestar", "sqlalchemy"}
 
 
 @pytest.fixture
@@ -89,6 +89,12 @@ def test_the_command_line_loads_nothing_it_may_not_need() -> None:
     program = "import sys, plixa.cli; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert set(loaded.stdout.split()) & HEAVY == set()
+
+
+def test_processes_at_work_load_nothing_that_only_migrating_needs() -> None:
+    program = "import sys, plixa.app, plixa.worker; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(loaded.stdout.split()) & {"alembic", "sqlalchemy"} == set()
 
 
 def test_a_wrong_setting_ends_in_one_sentence(environ: Path, monkeypatch: pytest.MonkeyPatch) -> None:

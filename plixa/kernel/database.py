@@ -1,18 +1,11 @@
-"""Connections, pooled by one engine a database role; what works with them is asyncpg's own.
-
-The engine never begins transactions by itself (AUTOCOMMIT): the unit of work does, in the round trip that names the tenant.
-"""
+"""Connections to PostgreSQL, pooled role by role. None begins a transaction by itself: the unit of work does, where it names the tenant."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
-from sqlalchemy import make_url
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection
 
 from plixa.kernel.errors import Unavailable
 
@@ -27,24 +20,15 @@ SYSTEM_ROLE = "plixa_system"
 class Lease:
     """One connection, for as long as somebody works with it."""
 
-    def __init__(self, pooled: PoolProxiedConnection, idle: "list[Lease]", turns: asyncio.Semaphore) -> None:
-        self._pooled, self._idle, self._turns = pooled, idle, turns
-        self.raw = cast("asyncpg.Connection[Any]", pooled.driver_connection)
+    def __init__(self, raw: "asyncpg.Connection[Any]", give_back: "Callable[[Lease], None]") -> None:
+        self.raw = raw
+        self._give_back = give_back
         self.engaged = False
         """A transaction was begun and has not ended, whatever the server has said of it so far."""
 
     def release(self) -> None:
         """Give the connection back. One left inside a transaction, or in doubt, is closed, never reused."""
-        if self.engaged or self.raw.is_closed() or self.raw.is_in_transaction():
-            self.discard()
-        else:
-            self._idle.append(self)
-        self._turns.release()
-
-    def discard(self) -> None:
-        """Close it for good."""
-        self._pooled.invalidate()
-        self._pooled.close()
+        self._give_back(self)
 
 
 class Database:
@@ -52,32 +36,10 @@ class Database:
 
     def __init__(self, url: str, *, role: str, pool_size: int) -> None:
         self.role = role
+        self._url, self._size = url, pool_size
         self._turns = asyncio.Semaphore(pool_size)
         self._idle: list[Lease] = []
-        self.engine: AsyncEngine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
-            isolation_level="AUTOCOMMIT",
-            pool_reset_on_return=None,
-            pool_size=pool_size,
-            max_overflow=0,
-            hide_parameters=True,
-            json_deserializer=str,
-            connect_args={
-                "timeout": 5,
-                "command_timeout": 60,
-                "statement_cache_size": 512,
-                "server_settings": {
-                    "role": role,
-                    "application_name": "plixa",
-                    "timezone": "UTC",
-                    "jit": "off",
-                    "client_min_messages": "notice",
-                    "lock_timeout": "10s",
-                    "statement_timeout": "10s" if role == APP_ROLE else "0",
-                    "idle_in_transaction_session_timeout": "30s",
-                },
-            },
-        )
+        self._leased = 0
 
     async def lease(self) -> Lease:
         """A live connection within 2 s, in the order of asking; raises Unavailable when all are busy, or the database is away."""
@@ -87,22 +49,44 @@ class Database:
         except TimeoutError as error:
             raise Unavailable from error
         try:
-            return await self._connect()
-        except (AsyncAdapt_asyncpg_dbapi.Error, OSError) as error:
+            lease = self._waiting() or Lease(await self._connect(), self._take_back)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self._turns.release()
             raise Unavailable from error
         except BaseException:
             self._turns.release()
             raise
+        self._leased += 1
+        return lease
 
-    async def _connect(self) -> Lease:
-        """The connection that was given back last, if it lives; else one more of the pool's."""
+    def _waiting(self) -> Lease | None:
+        """The connection that was given back last, if it lives."""
         while self._idle:
             lease = self._idle.pop()
             if not lease.raw.is_closed():
                 return lease
-            lease.discard()
-        return Lease(await self.engine.raw_connection(), self._idle, self._turns)
+        return None
+
+    async def _connect(self) -> "asyncpg.Connection[Any]":
+        settings = {
+            "role": self.role,
+            "application_name": "plixa",
+            "timezone": "UTC",
+            "jit": "off",
+            "client_min_messages": "notice",
+            "lock_timeout": "10s",
+            "statement_timeout": "10s" if self.role == APP_ROLE else "0",
+            "idle_in_transaction_session_timeout": "30s",
+        }
+        return await asyncpg.connect(self._url, timeout=5, command_timeout=60, statement_cache_size=512, server_settings=settings)
+
+    def _take_back(self, lease: Lease) -> None:
+        if lease.engaged or lease.raw.is_closed() or lease.raw.is_in_transaction():
+            lease.raw.terminate()
+        else:
+            self._idle.append(lease)
+        self._leased -= 1
+        self._turns.release()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
@@ -121,11 +105,9 @@ class Database:
 
     def usage(self) -> tuple[int, int]:
         """Connections in use, and how many there may be."""
-        pool = cast("AsyncAdaptedQueuePool", self.engine.pool)
-        return pool.checkedout() - len(self._idle), pool.size()
+        return self._leased, self._size
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection that nobody works with."""
         while self._idle:
-            self._idle.pop().discard()
-        await self.engine.dispose()
+            self._idle.pop().raw.terminate()

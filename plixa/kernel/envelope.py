@@ -8,7 +8,6 @@ from typing import Any, Final, Generic, TypeVar
 import asyncpg
 import msgspec
 import redis.exceptions
-import sqlalchemy.exc
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 
@@ -116,7 +115,6 @@ _UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     asyncpg.InternalClientError,
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
-    sqlalchemy.exc.TimeoutError,
 )
 """The database or Redis is away, full, restarting or too slow; the same request may succeed in a moment."""
 
@@ -204,8 +202,6 @@ def _fields(messages: list[Any]) -> dict[str, list[str]]:
 
 
 def _from_database(exc: BaseException) -> PlixaError:
-    if isinstance(exc, sqlalchemy.exc.DBAPIError) and isinstance(exc.orig, BaseException):
-        return _from_database(exc.orig.__cause__ or exc.orig)
     if isinstance(exc, _UNAVAILABLE) or type(exc) is asyncpg.InterfaceError:
         return Unavailable()
     if type(exc) in _UNSTORABLE or (type(exc) is asyncpg.DataError and isinstance(exc.__cause__, OverflowError | UnicodeError)):

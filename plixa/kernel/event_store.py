@@ -122,7 +122,7 @@ class Aggregate(Struct, frozen=True):
         return self if fold is None else fold(self, event)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2048)
 def stream_id(kind: str, number: int) -> UUID:
     """The stream of one aggregate, e.g. ``conversation/42``."""
     return uuid5(STREAMS, f"{kind}/{number}")

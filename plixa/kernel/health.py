@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from plixa.kernel.assembly import Machinery
-from plixa.kernel.migrations import head
+from plixa.kernel.schema import head
 
 OLDEST_POSTGRES = 150000
 DURABILITY = {

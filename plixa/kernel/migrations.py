@@ -1,31 +1,20 @@
-"""Bringing a database to the present schema."""
+"""Bringing a database to the present schema. No process at work imports this: Alembic with SQLAlchemy takes half a second and 50 MB."""
 
-from pathlib import Path
+from functools import partial
 
-from advanced_alchemy.alembic.commands import AlembicCommands
-from advanced_alchemy.config import AlembicAsyncConfig, SQLAlchemyAsyncConfig
-from alembic.script import ScriptDirectory
-from sqlalchemy import make_url
+import asyncpg
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-PACKAGED = Path(__file__).parent.parent / "migrations"
-SOURCE = Path(__file__).parent.parent.parent / "migrations"
-FOLDER = SOURCE if SOURCE.is_dir() else PACKAGED
+from plixa.kernel.schema import FOLDER
 
 
-def migrate(database_url: str) -> None:
+def migrate(database_url: str, to: str = "head") -> None:
     """Run every migration the database has not seen. Several processes may ask at once; one does it."""
-    commands(database_url).upgrade("head")
-
-
-def head() -> str:
-    """The newest migration's name."""
-    return ScriptDirectory(str(FOLDER)).get_current_head() or ""
-
-
-def commands(database_url: str) -> AlembicCommands:
-    """Alembic through advanced-alchemy, for one database."""
-    engine = create_async_engine(make_url(database_url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
-    alembic = AlembicAsyncConfig(script_location=str(FOLDER), version_table_name="schema_version")
-    return AlembicCommands(SQLAlchemyAsyncConfig(engine_instance=engine, alembic_config=alembic))
+    connect = partial(asyncpg.connect, database_url)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    config = Config(attributes={"engine": engine})
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    command.upgrade(config, to)

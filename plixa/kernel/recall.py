@@ -8,14 +8,14 @@ V = TypeVar("V")
 
 SECONDS = 0.5
 """What was revoked, removed or disconnected elsewhere goes on here for no longer."""
-SIZE = 10_000
 
 
 class Recall(Generic[K, V]):
-    """Answers by key, forgotten after half a second; all at once when there are too many."""
+    """Answers by key, trusted for half a second. No more are kept than were put within a second."""
 
     def __init__(self) -> None:
         self._known: dict[K, tuple[float, V]] = {}
+        self._swept = 0.0
 
     def get(self, key: K) -> V | None:
         """What is remembered, or None."""
@@ -24,9 +24,11 @@ class Recall(Generic[K, V]):
 
     def put(self, key: K, value: V) -> V:
         """Remember, and answer the same."""
-        if len(self._known) >= SIZE:
-            self._known.clear()
-        self._known[key] = (time.monotonic() + SECONDS, value)
+        now = time.monotonic()
+        if now > self._swept + SECONDS:
+            self._known = {one: known for one, known in self._known.items() if known[0] > now}
+            self._swept = now
+        self._known[key] = (now + SECONDS, value)
         return value
 
     def forget(self, key: K | None = None) -> None:

@@ -211,7 +211,7 @@ def woven(head: str, first: tuple[Any, ...], pieces: list[Piece]) -> tuple[str, 
     return weave(head, len(first), tuple([(statement, len(values)) for statement, values in pieces])), arguments
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def weave(head: str, taken: int, shapes: tuple[tuple[str, int], ...]) -> str:
     """The text of a statement, by the shapes of its pieces: their texts, and how many arguments each takes.
 
@@ -230,7 +230,6 @@ def weave(head: str, taken: int, shapes: tuple[tuple[str, int], ...]) -> str:
     return f"{begun}SELECT {head} FROM {SCOPE} CROSS JOIN LATERAL {saved}"  # noqa: S608
 
 
-@lru_cache(maxsize=1024)
 def shifted(statement: str, by: int) -> str:
     """The statement with its parameters renumbered."""
     return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", statement) if by else statement

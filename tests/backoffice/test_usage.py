@@ -15,7 +15,7 @@ from plixa.inbox.domain.events import Deleted, Echoed, Erased, Queued, Received
 from plixa.kernel.assembly import assemble, running
 from plixa.kernel.audit import AuditEntry
 from plixa.kernel.media import NONCE, TAG
-from plixa.kernel.migrations import commands
+from plixa.kernel.migrations import migrate
 from plixa.kernel.projector import catch_up
 from plixa.kernel.rebuild import Pace, rebuild
 from plixa.kernel.settings import Settings
@@ -244,10 +244,10 @@ async def test_what_there_was_before_it_was_counted_is_counted(fresh_database: s
     await server.execute(f"CREATE DATABASE {name}")
     await server.close()
     url = on_database(fresh_database, name)
-    await asyncio.to_thread(commands(url).upgrade, "0017")
+    await asyncio.to_thread(migrate, url, "0017")
     connection = await asyncpg.connect(url)
     await connection.execute(BEFORE)
-    await asyncio.to_thread(commands(url).upgrade, "0018")
+    await asyncio.to_thread(migrate, url, "0018")
     rows = await connection.fetch("SELECT projection, key, value FROM counter WHERE tenant_id = 7 ORDER BY projection, key")
     await connection.close()
     assert [tuple(row) for row in rows] == [

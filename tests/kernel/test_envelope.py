@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import asyncpg
 import pytest
 import redis.exceptions
-import sqlalchemy.exc
 from litestar import Litestar, Request, get, post
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -259,16 +258,6 @@ async def test_our_own_failure_is_logged_and_tells_the_caller_nothing(
     assert caplog.records[0].exc_info
 
 
-class _Driver(Exception):
-    """What SQLAlchemy's driver puts around asyncpg's error."""
-
-
-def through_sqlalchemy(error: Exception) -> sqlalchemy.exc.DBAPIError:
-    wrapped = _Driver()
-    wrapped.__cause__ = error
-    return sqlalchemy.exc.DBAPIError("SELECT 1", {}, wrapped)
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -283,8 +272,7 @@ def through_sqlalchemy(error: Exception) -> sqlalchemy.exc.DBAPIError:
         asyncpg.DeadlockDetectedError("deadlock"),
         asyncpg.ReadOnlySQLTransactionError("failover"),
         redis.exceptions.ConnectionError("refused"),
-        sqlalchemy.exc.TimeoutError("QueuePool limit"),
-        through_sqlalchemy(asyncpg.TooManyConnectionsError("too many")),
+        asyncpg.TooManyConnectionsError("too many"),
     ],
 )
 def test_a_database_that_is_away_or_full_is_answered_503(error: Exception) -> None:

@@ -1,10 +1,10 @@
 """A workspace whose numbers live in a sandbox gateway."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pytest
 from msgspec.structs import replace
@@ -35,7 +35,7 @@ async def lojinha(entrance: Entrance, lucia_studios: Workspace, tmp_path: Path) 
     with sandbox(tmp_path, BY_HAND) as gateway:
         settings = replace(entrance.settings, public_url=gateway.receiver_url)
         async with EvolutionGateway(gateway.url, KEY) as evolution, started(app), calling(app) as client:
-            app.state.update({"settings": settings, "gateway": evolution, "accept": ACCEPT, "lines": defaultdict(Line)})
+            app.state.update({"settings": settings, "gateway": evolution, "accept": ACCEPT, "lines": WeakValueDictionary[int, Line]()})
             handlers = Actors(evolution, settings).handlers() | Reconciler(evolution, ACCEPT, live_chats).handlers()
             shop = Shop(lucia_studios, settings, app, client, gateway, handlers)
             shop.forget()

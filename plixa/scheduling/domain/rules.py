@@ -59,13 +59,13 @@ def day(zone: str, at: dt.date) -> Span:
     return begins(zone, at, MIDNIGHT), ends(zone, at, "24:00")
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def begins(zone: str, at: dt.date, wall: str) -> int:
     """The second at which something begins by wall time."""
     return int(first_instant(dt.datetime.combine(at, dt.time.fromisoformat(wall)), zone).timestamp())
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def ends(zone: str, at: dt.date, wall: str) -> int:
     """The second at which something ends by wall time."""
     if wall in ALL_DAY:

@@ -245,7 +245,7 @@ def rounded(instant: int, zone: str, unit: int) -> int:
     return instant
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8192)
 def offset(zone: str, instant: int) -> int:
     """Seconds by which a zone's clocks are ahead of UTC."""
     ahead = dt.datetime.fromtimestamp(instant, ZoneInfo(zone)).utcoffset()

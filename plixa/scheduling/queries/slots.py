@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil, floor
 from typing import Final, TypeVar
@@ -137,9 +137,13 @@ class Setup(Struct, frozen=True):
         taken = Taken(external, appointment, hold, times.resources)
         return timetable(self.offer, self.providers[provider], self.closed, taken, Asked(times.since, times.until, ceil(now.timestamp())))
 
+    def each(self, times: Times, now: datetime) -> Iterator[tuple[int, Timetable]]:
+        """Those of everybody, one after the other; nobody offers a service that is not active."""
+        yield from ((number, self.timetable(number, times, now)) for number in (self.providers if self.service.is_active else ()))
+
     def timetables(self, times: Times, now: datetime) -> dict[int, Timetable]:
-        """Those of everybody; nobody offers a service that is not active."""
-        return {number: self.timetable(number, times, now) for number in self.providers} if self.service.is_active else {}
+        """All of them at once."""
+        return dict(self.each(times, now))
 
 
 class Period(Struct, frozen=True):
@@ -193,7 +197,7 @@ def refuse_far(wanted: datetime, name: str, now: datetime) -> None:
 async def list_slots(uow: UnitOfWork, service: int, provider: int | None, period: Period) -> list[SlotView]:
     """Every time at which the service can be booked, with all who are free then; raises NotFound for a service there is not."""
     setup, times = await load_period(uow, service, provider, period)
-    return await beside(setup, lambda: show_slots(setup, setup.timetables(times, uow.now), period))
+    return await beside(setup, lambda: show_slots(setup, setup.each(times, uow.now), period))
 
 
 async def explain_slots(uow: UnitOfWork, service: int, provider: int | None, period: Period) -> tuple[list[SlotView], ExplainedPage]:
@@ -205,7 +209,7 @@ async def explain_slots(uow: UnitOfWork, service: int, provider: int | None, per
 
     def explain() -> tuple[list[SlotView], list[ObstacleView]]:
         tables = setup.timetables(times, uow.now)
-        return show_slots(setup, tables, period), show_obstacles(tables, period)
+        return show_slots(setup, tables.items(), period), show_obstacles(tables, period)
 
     slots, explained = await beside(setup, explain)
     return slots, ExplainedPage(None, len(explained), explained)
@@ -230,13 +234,14 @@ async def beside(setup: Setup, compute: Callable[[], T]) -> T:
     return await asyncio.to_thread(compute) if len(setup.providers) > 1 else compute()
 
 
-def show_slots(setup: Setup, tables: Mapping[int, Timetable], period: Period) -> list[SlotView]:
+def show_slots(setup: Setup, tables: Iterable[tuple[int, Timetable]], period: Period) -> list[SlotView]:
     """Starts as members see them, those of several providers together."""
     free: defaultdict[int, list[int]] = defaultdict(list)
-    for number, table in tables.items():
+    zones, length = dict[int, ZoneInfo](), setup.offer.duration * 60
+    for number, table in tables:
+        zones[number] = ZoneInfo(table.zone)
         for start in table.starts(*period.within(table.zone)):
             free[start].append(number)
-    zones, length = {number: ZoneInfo(table.zone) for number, table in tables.items()}, setup.offer.duration * 60
     return [
         SlotView(datetime.fromtimestamp(start, zones[them[0]]), datetime.fromtimestamp(start + length, zones[them[0]]), them)
         for start, them in sorted(free.items())

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
@@ -88,12 +88,12 @@ class Webhook(Struct, frozen=True):
 
 
 class Intake(Struct, frozen=True):
-    """Lets webhooks in and applies them. ``lines``: what waits, by workspace."""
+    """Lets webhooks in and applies them. ``lines``: what waits, by workspace, for as long as it does."""
 
     kernel: Kernel
     instances: Instances
     accept: Accept
-    lines: defaultdict[int, Line]
+    lines: WeakValueDictionary[int, Line]
 
     async def admit(self, gateway_name: str, token: str) -> KnownInstance:
         """The number a webhook is about; raises Unauthenticated, upon which the gateway gives up."""
@@ -111,7 +111,7 @@ class Intake(Struct, frozen=True):
             webhooks = read(instance, body)
             one = Waiting(webhooks, claims_of(webhooks), is_alone(webhooks), asyncio.get_running_loop().create_future())
             async with asyncio.timeout(PATIENCE):
-                await self.lines[instance.tenant].stand(one, self.work)
+                await self.lines.setdefault(instance.tenant, Line()).stand(one, self.work)
 
     async def work(self, group: list[Waiting]) -> None:
         """Apply several together or, where that fails for whatever reason, each by itself: one that cannot be applied harms no other."""

@@ -11,7 +11,7 @@ _META_BOT = re.compile(r"1313555\d{4}|131655500\d{2}")
 _LONGEST_USER = 20
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def normal_jid(jid: str) -> str:
     """The address without device (``:12``) and agent (``_1``); digits alone are a user, ``c.us`` is the old server."""
     user, _, server = jid.strip().partition("@")
@@ -31,7 +31,7 @@ def lid_of(jid: str) -> str | None:
     return normal if normal.endswith("@" + LID_SERVER) and is_direct(normal) else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def is_direct(jid: str) -> bool:
     """Whether somebody alone is at this address: a phone or a LID."""
     user, _, server = normal_jid(jid).partition("@")
