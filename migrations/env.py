@@ -32,4 +32,4 @@ async def run_online(engine: AsyncEngine) -> None:
     await engine.dispose()
 
 
-asyncio.run(run_online(config.attributes["engine"]))
+asyncio.run(run_online(config.engine))  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ COMMANDS = {
     "sandbox",
     "staff",
 }
-HEAVY = {"alembic", "asyncpg", "cryptography", "dramatiq", "granian", "litestar", "sqlalchemy"}
+HEAVY = {"advanced_alchemy", "alembic", "asyncpg", "cryptography", "dramatiq", "granian", "litestar", "sqlalchemy"}
 
 
 @pytest.fixture
@@ -92,7 +92,10 @@ def test_the_command_line_loads_nothing_it_may_not_need() -> None:
 
 
 def test_processes_at_work_load_nothing_that_only_migrating_needs() -> None:
-    program = "import sys, plixa.app, plixa.worker; print(*{name.partition('.')[0] for name in sys.modules})"
+    program = (
+        "import sys, plixa.cli.context; plixa.cli.context.without_alchemy();"
+        "import plixa.app, plixa.worker; print(*{name.partition('.')[0] for name in sys.modules})"
+    )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert set(loaded.stdout.split()) & {"alembic", "sqlalchemy"} == set()
 

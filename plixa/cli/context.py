@@ -1,6 +1,7 @@
 """What every command begins with: settings that hold, and servers to talk to."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -46,3 +47,11 @@ def start_servers(servers: "EmbeddedServers", settings: "Settings") -> "Settings
         raise click.ClickException(str(error)) from error
     os.environ |= {"PLIXA_DATABASE_URL": endpoints.database_url, "PLIXA_REDIS_URL": endpoints.redis_url}
     return msgspec.structs.replace(settings, database_url=endpoints.database_url, redis_url=endpoints.redis_url)
+
+
+def without_alchemy() -> None:
+    """For a process at work: Litestar loads advanced-alchemy, with all of SQLAlchemy, wherever it is installed; only migrating needs it.
+
+    It is half a second of a start and 30 MB, for a kind of page that none of our lists has.
+    """
+    sys.modules["advanced_alchemy"] = None  # type: ignore[assignment]

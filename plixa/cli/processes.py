@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from plixa.cli.context import connected
+from plixa.cli.context import connected, without_alchemy
 
 supervised_option = click.option("--supervised", is_flag=True, hidden=True, help="Stop when standard input closes.")
 
@@ -20,6 +20,7 @@ def up(reload: bool) -> None:
 @supervised_option
 def web(supervised: bool) -> None:
     """Serve the API."""
+    without_alchemy()
     from plixa.cli.serving import follow_parent, serve_web
 
     if supervised:
@@ -32,6 +33,7 @@ def web(supervised: bool) -> None:
 @supervised_option
 def worker(supervised: bool) -> None:
     """Deliver what was promised, and let projections follow the log."""
+    without_alchemy()
     from plixa import worker as work
     from plixa.cli.serving import follow_parent
 
@@ -45,6 +47,7 @@ def worker(supervised: bool) -> None:
 @supervised_option
 def scheduler(supervised: bool) -> None:
     """Start recurring work; any number may run, one leads."""
+    without_alchemy()
     from plixa import worker as work
     from plixa.cli.serving import follow_parent
 
