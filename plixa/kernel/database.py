@@ -81,11 +81,10 @@ class Database:
 
     async def lease(self) -> Lease:
         """A live connection within 2 s, in the order of asking; raises Unavailable when all are busy, or the database is away."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise Unavailable from error
+        if self._turns.locked():
+            await self._wait()
+        else:
+            await self._turns.acquire()
         try:
             return await self._connect()
         except (AsyncAdapt_asyncpg_dbapi.Error, OSError) as error:
@@ -94,6 +93,13 @@ class Database:
         except BaseException:
             self._turns.release()
             raise
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Unavailable from error
 
     async def _connect(self) -> Lease:
         """The connection that was given back last, if it lives; else one more of the pool's."""
