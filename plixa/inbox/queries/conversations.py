@@ -18,7 +18,7 @@ from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import stream_id
-from plixa.kernel.paging import Paging
+from plixa.kernel.paging import LARGEST, Paging
 from plixa.kernel.search import beginnings, has_number, patterns, tsquery
 from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
@@ -26,16 +26,17 @@ from projections.inbox import InboxRow, inbox, tally
 
 View = Literal["all", "mine", "unassigned", "snoozed"]
 Status = Literal["open", "closed", "all"]
-COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names).replace(
-    "c.assigned_user_name",
-    "coalesce((SELECT m.name FROM member m WHERE m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id), c.assigned_user_name)",
+COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names[: inbox.table.names.index("labels")]).replace(
+    "c.assigned_user_name", "coalesce(m.name, c.assigned_user_name)"
 )
-"""A member is shown by the name they have now; the row keeps the one they had when the conversation became theirs."""
+"""What is shown. A member has the name they have now; the row keeps the one they had when the conversation became theirs."""
+ASSIGNEE = "LEFT JOIN member m ON m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id"
 LABELS = """CASE WHEN c.labels <> '[]' THEN (
     SELECT json_agg(json_build_object('id', l.id, 'name', l.name, 'color', l.color) ORDER BY l.name)::text
     FROM label l WHERE l.tenant_id = c.tenant_id AND c.labels @> to_jsonb(l.id)) END AS label_list"""
-ONE = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE c.tenant_id = scope.tenant AND c.id = $2"  # noqa: S608
-NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC LIMIT"
+SHOWN = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c {ASSIGNEE}"  # noqa: S608
+ONE = f"{SHOWN} WHERE c.tenant_id = scope.tenant AND c.id = $2"
+NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC"
 GLANCE, LOOK = 500, 6_000
 """How many of the newest conversations are looked through for a word or label at first, and where it turns out to be a common one."""
 FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}::text[])) OR (c.notes IS NOT NULL AND (
@@ -184,24 +185,31 @@ async def look_through(
     uow: UnitOfWork, where: str, arguments: list[Any], wanted: list[str] | None, label: int | None
 ) -> "list[asyncpg.Record]":
     """Those of the newest conversations that have the wanted words and label: the first page, or fewer where they are not common ones."""
-    arguments, place, conditions = [*arguments], len(arguments), []
-    newest = f"(SELECT * FROM inbox_conversation c WHERE {where} {NEWEST_FIRST} {bind(arguments, GLANCE)}::int)"  # noqa: S608
+    arguments, conditions = [*arguments], []
     if wanted:
         conditions.append(FOUND.format(longest=bind(arguments, wanted[0]), others=bind(arguments, patterns(wanted[1:]))))
     if label is not None:
         conditions.append(f"c.labels @> to_jsonb({bind(arguments, label)}::bigint)")
-    query = page_where(" AND ".join(conditions), newest)
-    rows = await uow.fetch(query, *arguments)
+    glance, look = (page_where(" AND ".join(conditions), newest(where, most)) for most in (GLANCE, LOOK))
+    rows = await uow.fetch(glance, *arguments)
     is_common = len(rows) * LOOK >= arguments[0] * GLANCE
     if not is_common or len(rows) >= arguments[0]:
         return rows
-    arguments[place] = LOOK
-    return await uow.fetch(query, *arguments)
+    return await uow.fetch(look, *arguments)
 
 
 def page_where(where: str, source: str = "inbox_conversation") -> str:
-    """The statement of a page; ``$2`` is its length."""
-    return f"SELECT {COLUMNS}, {LABELS} FROM {source} c WHERE {where} {NEWEST_FIRST} $2::int"  # noqa: S608
+    """The statement of a page; ``$2`` is its length.
+
+    PostgreSQL plans it once: since it knows no more of a page than the largest there is, planning anew for the length asked gains nothing.
+    """
+    page = f"(SELECT * FROM {newest(where, LARGEST + 1, source)} c {NEWEST_FIRST} LIMIT $2::int)"  # noqa: S608
+    return f"SELECT {COLUMNS}, {LABELS} FROM {page} c {ASSIGNEE} {NEWEST_FIRST}"  # noqa: S608
+
+
+def newest(where: str, most: int, source: str = "inbox_conversation") -> str:
+    """The newest conversations that meet the conditions."""
+    return f"(SELECT * FROM {source} c WHERE {where} {NEWEST_FIRST} LIMIT {most:d})"  # noqa: S608
 
 
 def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str]:
@@ -248,9 +256,9 @@ async def get_conversation(uow: UnitOfWork, number: int) -> ConversationView:
 
 
 async def show_rows(uow: UnitOfWork, records: "list[asyncpg.Record]") -> list[ConversationView]:
-    """Records of ``COLUMNS`` and ``LABELS`` as the caller sees them now."""
-    rows = await hide_scores(uow, (inbox.table.restore(record[:-1]) for record in records))
-    return [conversation_view(row, record["label_list"], uow.now) for row, record in zip(rows, records, strict=True)]
+    """Records of ``SHOWN`` as the caller sees them now."""
+    rows = await hide_scores(uow, [InboxRow(*record[:-1]) for record in records])
+    return [conversation_view(row, record[-1], uow.now) for row, record in zip(rows, records, strict=True)]
 
 
 async def why_missing(uow: UnitOfWork, number: int) -> NotFound:
@@ -263,7 +271,7 @@ async def find_conversations(uow: UnitOfWork, numbers: list[int]) -> dict[int, C
     """Those of the conversations that the caller may see, by id."""
     arguments: list[Any] = [numbers]
     conditions = " AND ".join(["c.tenant_id = scope.tenant", "c.id = ANY($2::bigint[])", *visible(uow, arguments)])
-    rows = await uow.fetch(f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE {conditions}", *arguments)  # noqa: S608
+    rows = await uow.fetch(f"{SHOWN} WHERE {conditions}", *arguments)
     return {view.id: view for view in await show_rows(uow, rows)}
 
 
@@ -363,8 +371,10 @@ def is_breached(row: InboxRow, now: datetime) -> bool:
     """Was a target of this episode missed? One whose time has passed counts, however late its timer is."""
     if row.is_first_response_missed or row.is_resolution_missed:
         return True
-    running = (None if row.first_responded_at else row.first_response_due_at, row.resolution_due_at) if row.status == "open" else ()
-    return any(due is not None and now > due for due in running)
+    if row.status != "open":
+        return False
+    first, resolution = None if row.first_responded_at else row.first_response_due_at, row.resolution_due_at
+    return (first is not None and now > first) or (resolution is not None and now > resolution)
 
 
 def last_message_view(row: InboxRow) -> LastMessageView | None:
