@@ -18,8 +18,8 @@ from plixa.kernel.cursor import decode, encode
 from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import stream_id
-from plixa.kernel.paging import LARGEST, Paging
-from plixa.kernel.search import beginnings, has_number, patterns, tsquery
+from plixa.kernel.paging import Paging
+from plixa.kernel.search import beginnings, is_telling, patterns, tsquery
 from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 from projections.inbox import InboxRow, inbox, tally
@@ -30,7 +30,8 @@ COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names[: inbox.table.name
     "c.assigned_user_name", "coalesce(m.name, c.assigned_user_name)"
 )
 """What is shown. A member has the name they have now; the row keeps the one they had when the conversation became theirs."""
-ASSIGNEE = "LEFT JOIN member m ON m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id"
+ASSIGNEE = """LEFT JOIN LATERAL (
+    SELECT m.name FROM member m WHERE m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id LIMIT 1) m ON true"""
 LABELS = """CASE WHEN c.labels <> '[]' THEN (
     SELECT json_agg(json_build_object('id', l.id, 'name', l.name, 'color', l.color) ORDER BY l.name)::text
     FROM label l WHERE l.tenant_id = c.tenant_id AND c.labels @> to_jsonb(l.id)) END AS label_list"""
@@ -39,6 +40,11 @@ ONE = f"{SHOWN} WHERE c.tenant_id = scope.tenant AND c.id = $2"
 NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC"
 GLANCE, LOOK = 500, 6_000
 """How many of the newest conversations are looked through for a word or label at first, and where it turns out to be a common one."""
+NEWEST = f"SELECT c.id, c.last_message_at, c.words, c.labels, c.notes FROM inbox_conversation c WHERE {{where}} {NEWEST_FIRST} LIMIT"  # noqa: S608
+LOOKED = f"""SELECT c.id FROM ({NEWEST} CASE WHEN (
+    SELECT count(*) FROM (SELECT FROM ({NEWEST} {GLANCE}) c WHERE {{met}} LIMIT $2::int * {GLANCE} / {LOOK} + 1) AS first
+) > $2::int * {GLANCE} / {LOOK} THEN {LOOK} ELSE 0 END) c WHERE {{met}} {NEWEST_FIRST} LIMIT $2::int"""  # noqa: S608
+"""None where at first fewer are met than a page would take."""
 FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}::text[])) OR (c.notes IS NOT NULL AND (
     SELECT strpos(n.words, {longest}::text) > 0 AND n.words LIKE ALL ({others}::text[])
     FROM inbox_name n WHERE n.tenant_id = scope.tenant AND n.id = c.id)))"""
@@ -154,23 +160,23 @@ async def list_conversations(
     if paging.cursor is not None:
         at, number = decode(paging.cursor, (datetime, int))
         conditions.append(f"(c.last_message_at, c.id) < ({bind(arguments, at)}::timestamptz, {bind(arguments, number)}::bigint)")
-    rows = await fetch_page(uow, " AND ".join(conditions), arguments, filters.q, belonging.label_id)
+    rows = await fetch_page(uow, " AND ".join(conditions), arguments, filters, belonging.label_id)
     shown = await show_rows(uow, rows[: paging.limit])
     last = shown[-1] if len(rows) > paging.limit else None
     return shown, Page(encode((last.last_message_at, last.id)) if last else None, paging.limit)
 
 
-async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], q: str | None, label: int | None) -> "list[asyncpg.Record]":
+async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], filters: Filters, label: int | None) -> "list[asyncpg.Record]":
     """The newest conversations that meet the conditions, have the label and are found by ``q``, at most ``$2`` of them.
 
-    A word many have in names or notes, or a label, is soon met among the newest; what few have, and part of a phone, come from an index.
+    A word many have in names or notes, or a label, is soon met among the newest; what few have comes from an index.
     """
-    wanted = beginnings(uow.tenant, q) if q and not q.isspace() else None
+    wanted = beginnings(uow.tenant, filters.q) if filters.q and not filters.q.isspace() else None
     if wanted is None and label is None:
-        return await uow.fetch(page_where(where), *arguments)
+        return await uow.fetch(page_where(where, order_of(filters)), *arguments)
     if wanted == []:
         return []
-    rows = [] if wanted and has_number(wanted) else await look_through(uow, where, arguments, wanted, label)
+    rows = [] if wanted and is_telling(wanted) else await look_through(uow, where, arguments, wanted, label)
     if len(rows) >= arguments[0]:
         return rows
     conditions = [where]
@@ -184,32 +190,26 @@ async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], q: str |
 async def look_through(
     uow: UnitOfWork, where: str, arguments: list[Any], wanted: list[str] | None, label: int | None
 ) -> "list[asyncpg.Record]":
-    """Those of the newest conversations that have the wanted words and label: the first page, or fewer where they are not common ones."""
+    """Those of the newest conversations that have the wanted words and label: a page, or fewer, or none, where they are not common ones."""
     arguments, conditions = [*arguments], []
     if wanted:
         conditions.append(FOUND.format(longest=bind(arguments, wanted[0]), others=bind(arguments, patterns(wanted[1:]))))
     if label is not None:
         conditions.append(f"c.labels @> to_jsonb({bind(arguments, label)}::bigint)")
-    glance, look = (page_where(" AND ".join(conditions), newest(where, most)) for most in (GLANCE, LOOK))
-    rows = await uow.fetch(glance, *arguments)
-    is_common = len(rows) * LOOK >= arguments[0] * GLANCE
-    if not is_common or len(rows) >= arguments[0]:
-        return rows
-    return await uow.fetch(look, *arguments)
+    met = LOOKED.format(where=where, met=" AND ".join(conditions))
+    return await uow.fetch(page_where(f"c.tenant_id = scope.tenant AND c.id = ANY(ARRAY({met}))"), *arguments)
 
 
-def page_where(where: str, source: str = "inbox_conversation") -> str:
-    """The statement of a page; ``$2`` is its length.
-
-    PostgreSQL plans it once: since it knows no more of a page than the largest there is, planning anew for the length asked gains nothing.
-    """
-    page = f"(SELECT * FROM {newest(where, LARGEST + 1, source)} c {NEWEST_FIRST} LIMIT $2::int)"  # noqa: S608
+def page_where(where: str, order: str = NEWEST_FIRST) -> str:
+    """The statement of a page; ``$2`` is its length."""
+    page = f"(SELECT * FROM inbox_conversation c WHERE {where} {order} LIMIT $2::int)"  # noqa: S608
     return f"SELECT {COLUMNS}, {LABELS} FROM {page} c {ASSIGNEE} {NEWEST_FIRST}"  # noqa: S608
 
 
-def newest(where: str, most: int, source: str = "inbox_conversation") -> str:
-    """The newest conversations that meet the conditions."""
-    return f"(SELECT * FROM {source} c WHERE {where} {NEWEST_FIRST} LIMIT {most:d})"  # noqa: S608
+def order_of(filters: Filters) -> str:
+    """Newest first, in such words that PostgreSQL sees it in an index: that all of them are nobody's it would not count as an order."""
+    is_nobodys = filters.view == "unassigned" and filters.status != "all"
+    return NEWEST_FIRST.replace("BY", "BY c.assigned_user_id,") if is_nobodys else NEWEST_FIRST
 
 
 def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str]:
