@@ -52,6 +52,7 @@ FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}
 NAMES = """SELECT (SELECT json_agg(json_build_object('id', id, 'name', name, 'color', color) ORDER BY name)::text
     FROM label WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])) AS label_list,
     (SELECT name FROM member WHERE tenant_id = scope.tenant AND id = $3) AS assignee"""
+LABEL_LIST = msgspec.json.Decoder(list[LabelView])
 LIVE_CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id = scope.tenant AND phone_instance_id = $2
 AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
 LAST = "SELECT topic FROM event WHERE tenant_id = scope.tenant AND stream_id = $2 ORDER BY version DESC LIMIT 1"
@@ -387,4 +388,4 @@ def last_message_view(row: InboxRow) -> LastMessageView | None:
 
 def decode_labels(labels: str | None) -> list[LabelView]:
     """Labels as the database lists them."""
-    return msgspec.json.decode(labels, type=list[LabelView]) if labels else []
+    return LABEL_LIST.decode(labels) if labels else []
