@@ -34,7 +34,8 @@ ASSIGNEE = """LEFT JOIN LATERAL (
     SELECT m.name FROM member m WHERE m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id LIMIT 1) m ON true"""
 LABELS = """CASE WHEN c.labels <> '[]' THEN (
     SELECT json_agg(json_build_object('id', l.id, 'name', l.name, 'color', l.color) ORDER BY l.name)::text
-    FROM label l WHERE l.tenant_id = c.tenant_id AND c.labels @> to_jsonb(l.id)) END AS label_list"""
+    FROM label l WHERE l.tenant_id = c.tenant_id
+    AND l.id = ANY(ARRAY(SELECT jsonb_array_elements_text(c.labels)::bigint))) END AS label_list"""
 SHOWN = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c {ASSIGNEE}"  # noqa: S608
 ONE = f"{SHOWN} WHERE c.tenant_id = scope.tenant AND c.id = $2"
 NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC"
@@ -42,9 +43,9 @@ GLANCE, LOOK = 500, 6_000
 """How many of the newest conversations are looked through for a word or label at first, and where it turns out to be a common one."""
 NEWEST = f"SELECT c.id, c.last_message_at, c.words, c.labels, c.notes FROM inbox_conversation c WHERE {{where}} {NEWEST_FIRST} LIMIT"  # noqa: S608
 LOOKED = f"""SELECT c.id FROM ({NEWEST} CASE WHEN (
-    SELECT count(*) FROM (SELECT FROM ({NEWEST} {GLANCE}) c WHERE {{met}} LIMIT $2::int * {GLANCE} / {LOOK} + 1) AS first
+    SELECT count(*) FROM (SELECT FROM ({NEWEST} (SELECT {GLANCE})) c WHERE {{met}} LIMIT $2::int * {GLANCE} / {LOOK} + 1) AS first
 ) > $2::int * {GLANCE} / {LOOK} THEN {LOOK} ELSE 0 END) c WHERE {{met}} {NEWEST_FIRST} LIMIT $2::int"""  # noqa: S608
-"""None where at first fewer are met than a page would take."""
+"""None where at first fewer are met than a page would take. What PostgreSQL does not know beforehand it does not sort for."""
 FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}::text[])) OR (c.notes IS NOT NULL AND (
     SELECT strpos(n.words, {longest}::text) > 0 AND n.words LIKE ALL ({others}::text[])
     FROM inbox_name n WHERE n.tenant_id = scope.tenant AND n.id = c.id)))"""
