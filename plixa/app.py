@@ -25,7 +25,7 @@ from plixa.kernel.envelope import answer_error
 from plixa.kernel.gauges import measure
 from plixa.kernel.guard import note_denial
 from plixa.kernel.health import ready_checks
-from plixa.kernel.http import refuse_undeclared
+from plixa.kernel.http import provide_in_turn, refuse_undeclared
 from plixa.kernel.passwords import PasswordChecker
 from plixa.kernel.probes import create_probes
 from plixa.kernel.realtime import Feed
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     )
     app.state.update(state_of(machinery, settings), passwords=passwords, throttler=throttler, gateway=gateway)
     refuse_undeclared(app)
+    provide_in_turn(app)
     return watch_requests(app, settings.trusted_proxies)
 
 

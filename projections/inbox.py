@@ -48,7 +48,7 @@ PREVIEW = 160
 
 
 class InboxRow(Struct, frozen=True, gc=False):
-    """One conversation; ``words`` are those of its names, for lists that are searched newest first.
+    """One conversation; what no list reads comes last. ``words`` are those of its names, for lists that are searched newest first.
 
     ``last_message_type`` is ``revoked`` once that was deleted for everyone; ``reply_to`` is the address the customer last wrote from.
     """
@@ -62,15 +62,12 @@ class InboxRow(Struct, frozen=True, gc=False):
     opened_at: datetime
     updated_at: datetime
     custom_name: str | None = None
-    reply_to: str | None = None
-    replied_at: datetime | None = None
     status: str = "open"
     handler: str = "none"
     episode: int = 1
     assigned_user_id: int | None = None
     assigned_user_name: str | None = None
     sector_id: int | None = None
-    labels: list[int] = []
     notes: str | None = None
     unread_count: int = 0
     snoozed_until: datetime | None = None
@@ -78,18 +75,21 @@ class InboxRow(Struct, frozen=True, gc=False):
     last_message_direction: str | None = None
     last_message_type: str | None = None
     last_message_body: str | None = None
-    last_message_edited_at: datetime | None = None
     closed_at: datetime | None = None
     first_responded_at: datetime | None = None
-    words: str = ""
     blocked: bool = False
-    has_targets: bool = False
     first_response_due_at: datetime | None = None
     resolution_due_at: datetime | None = None
     is_first_response_missed: bool = False
     is_resolution_missed: bool = False
     csat_rating: int | None = None
     csat_agent_id: int | None = None
+    labels: list[int] = []
+    words: str = ""
+    reply_to: str | None = None
+    replied_at: datetime | None = None
+    last_message_edited_at: datetime | None = None
+    has_targets: bool = False
 
 
 def tally(row: InboxRow) -> Iterator[str]:

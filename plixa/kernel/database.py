@@ -12,7 +12,8 @@ from plixa.kernel.errors import Unavailable
 PATIENCE = 2.0
 """Seconds a request waits for a connection."""
 APP_ROLE = "plixa_app"
-"""Sees one tenant at a time; may neither change nor delete events."""
+"""Sees one tenant at a time; may neither change nor delete events. Its statements are few, on keys, and planned once: planning them anew
+each time costs more than it finds, since the tenant is not known before they run."""
 SYSTEM_ROLE = "plixa_system"
 """Looks across tenants: sign-in, sweeping, projecting, verifying."""
 
@@ -43,11 +44,10 @@ class Database:
 
     async def lease(self) -> Lease:
         """A live connection within 2 s, in the order of asking; raises Unavailable when all are busy, or the database is away."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise Unavailable from error
+        if self._turns.locked():
+            await self._wait()
+        else:
+            await self._turns.acquire()
         try:
             lease = self._waiting() or Lease(await self._connect(), self._take_back)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -58,6 +58,13 @@ class Database:
             raise
         self._leased += 1
         return lease
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Unavailable from error
 
     def _waiting(self) -> Lease | None:
         """The connection that was given back last, if it lives."""
@@ -77,6 +84,7 @@ class Database:
             "lock_timeout": "10s",
             "statement_timeout": "10s" if self.role == APP_ROLE else "0",
             "idle_in_transaction_session_timeout": "30s",
+            "plan_cache_mode": "force_generic_plan" if self.role == APP_ROLE else "auto",
         }
         return await asyncpg.connect(self._url, timeout=5, command_timeout=60, statement_cache_size=512, server_settings=settings)
 

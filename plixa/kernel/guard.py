@@ -44,7 +44,8 @@ def refuse_disguised(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     """The caller, who from now on is known to the operation and to the log lines of the request."""
-    principal: Principal = await connection.app.state.gatekeeper.principal(connection.headers.get("authorization"))
+    header = next((value.decode("latin-1") for name, value in connection.scope["headers"] if name == b"authorization"), None)
+    principal: Principal = await connection.app.state.gatekeeper.principal(header)
     connection.scope["state"]["principal"] = principal
     request = current_request()
     if request is not None:

@@ -50,6 +50,7 @@ def patterns(wanted: list[str]) -> list[str]:
     return ["%" + beginning.replace("_", r"\_") + "%" for beginning in wanted]
 
 
-def has_number(wanted: list[str]) -> bool:
-    """Whether one of the words may be part of a phone."""
-    return any(beginning.partition("/")[2].isdecimal() for beginning in wanted)
+def is_telling(wanted: list[str]) -> bool:
+    """Whether it can be taken for granted that few have them: part of a phone, or several words that are more than a beginning."""
+    words = [beginning.partition("/")[2] for beginning in wanted]
+    return any(word.isdecimal() for word in words) or (len(words) > 1 and len(min(words, key=len)) > 3)

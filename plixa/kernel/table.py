@@ -37,12 +37,6 @@ class Column(Struct, frozen=True):
         """The value as a parameter."""
         return value if self.sql != "jsonb" or value is None else encode(value).decode()
 
-    def back(self, value: Any) -> Any:
-        """The value as the row struct has it."""
-        if self.sql != "jsonb" or value is None:
-            return value
-        return msgspec.json.decode(value, type=self.python)
-
 
 def column(name: str, annotation: Any) -> Column:
     """The column of one field of a row struct."""
@@ -61,7 +55,8 @@ class Table(Generic[R]):
         self.columns = [column(field, hint) for field, hint in get_type_hints(row).items() if field in row.__struct_fields__]
         self.names = [one.name for one in self.columns]
         self._statements: dict[tuple[int, ...], str] = {}
-        self._json = [(index, one) for index, one in enumerate(self.columns) if one.sql == "jsonb"]
+        json = [(index, one) for index, one in enumerate(self.columns) if one.sql == "jsonb"]
+        self._json, self._decoders = json, [(index, msgspec.json.Decoder(one.python).decode) for index, one in json]
 
     def named(self, name: str) -> "Table[R]":
         """A table like this one."""
@@ -82,8 +77,9 @@ class Table(Generic[R]):
     def restore(self, record: Iterable[Any]) -> R:
         """The row of a record whose values are in column order."""
         values = list(record)
-        for index, one in self._json:
-            values[index] = one.back(values[index])
+        for index, decode in self._decoders:
+            if values[index] is not None:
+                values[index] = decode(values[index])
         return self.row(*values)
 
     def select(self, tenant: str = "$1") -> str:

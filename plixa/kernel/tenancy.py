@@ -30,11 +30,8 @@ def bind(arguments: list[Any], value: Any) -> str:
 
 
 def opening(tenant: int, locks: tuple[int, ...] = ()) -> str:
-    """The first round trip of a transaction: begin, name the tenant and wait for the turn of each lock, in order.
-
-    Commands repeat the same few statements on keys, for which planning anew each time costs more than it finds.
-    """
-    begun = f"BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT set_config('plixa.tenant', '{tenant:d}', true)"
+    """The first round trip of a transaction: begin, name the tenant and wait for the turn of each lock, in order."""
+    begun = f"BEGIN; SELECT set_config('plixa.tenant', '{tenant:d}', true)"
     return f"{begun}; {turns(locks)}" if locks else begun
 
 

@@ -35,7 +35,7 @@ from plixa.inbox.queries.conversations import (
     present_conversation,
 )
 from plixa.inbox.queries.history import get_conversation_as_of, list_events
-from plixa.inbox.queries.messages import MessageView, Span, list_messages, search_messages
+from plixa.inbox.queries.messages import MessageView, list_newest_messages, search_messages
 from plixa.kernel.auth import Access
 from plixa.kernel.envelope import Data
 from plixa.kernel.history import EventView
@@ -122,7 +122,7 @@ class ConversationController(Controller):
     ) -> Data[OpenedConversation]:
         """Get a conversation together with its newest messages, as the panel opens it."""
         view = await get_conversation(uow, conversation)
-        messages, page = await list_messages(uow, conversation, Span(limit=limit))
+        messages, page = await list_newest_messages(uow, conversation, limit)
         return Data(OpenedConversation(view, messages, page.next_cursor))
 
     @patch("/{conversation:int}", access=Access.MEMBER)

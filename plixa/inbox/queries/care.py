@@ -139,9 +139,8 @@ async def read_settings(uow: UnitOfWork) -> Settings:
     return Settings(*standing, row["first_response_seconds"], row["resolution_seconds"], csat, hours)
 
 
-async def hide_scores(uow: UnitOfWork, rows: Iterable[InboxRow]) -> list[InboxRow]:
+async def hide_scores(uow: UnitOfWork, rows: list[InboxRow]) -> list[InboxRow]:
     """The rows as the caller may see them: agents see what customers gave them where the owner lets them, and nobody else's."""
-    rows = list(rows)
     viewer = uow.principal
     if viewer is None or viewer.role == "owner" or all(row.csat_rating is None for row in rows):
         return rows

@@ -19,25 +19,33 @@ from plixa.kernel.envelope import Page
 from plixa.kernel.errors import NotFound
 from plixa.kernel.event_store import stream_id
 from plixa.kernel.paging import Paging
-from plixa.kernel.search import beginnings, has_number, patterns, tsquery
+from plixa.kernel.search import beginnings, is_telling, patterns, tsquery
 from plixa.kernel.tenancy import bind
 from plixa.kernel.uow import UnitOfWork
 from projections.inbox import InboxRow, inbox, tally
 
 View = Literal["all", "mine", "unassigned", "snoozed"]
 Status = Literal["open", "closed", "all"]
-COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names).replace(
-    "c.assigned_user_name",
-    "coalesce((SELECT m.name FROM member m WHERE m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id), c.assigned_user_name)",
+COLUMNS = ", ".join(f"c.{name}" for name in inbox.table.names[: inbox.table.names.index("labels")]).replace(
+    "c.assigned_user_name", "coalesce(m.name, c.assigned_user_name)"
 )
-"""A member is shown by the name they have now; the row keeps the one they had when the conversation became theirs."""
+"""What is shown. A member has the name they have now; the row keeps the one they had when the conversation became theirs."""
+ASSIGNEE = """LEFT JOIN LATERAL (
+    SELECT m.name FROM member m WHERE m.tenant_id = c.tenant_id AND m.id = c.assigned_user_id LIMIT 1) m ON true"""
 LABELS = """CASE WHEN c.labels <> '[]' THEN (
     SELECT json_agg(json_build_object('id', l.id, 'name', l.name, 'color', l.color) ORDER BY l.name)::text
-    FROM label l WHERE l.tenant_id = c.tenant_id AND c.labels @> to_jsonb(l.id)) END AS label_list"""
-ONE = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE c.tenant_id = scope.tenant AND c.id = $2"  # noqa: S608
-NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC LIMIT"
+    FROM label l WHERE l.tenant_id = c.tenant_id
+    AND l.id = ANY(ARRAY(SELECT jsonb_array_elements_text(c.labels)::bigint))) END AS label_list"""
+SHOWN = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c {ASSIGNEE}"  # noqa: S608
+ONE = f"{SHOWN} WHERE c.tenant_id = scope.tenant AND c.id = $2"
+NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC"
 GLANCE, LOOK = 500, 6_000
 """How many of the newest conversations are looked through for a word or label at first, and where it turns out to be a common one."""
+NEWEST = f"SELECT c.id, c.last_message_at, c.words, c.labels, c.notes FROM inbox_conversation c WHERE {{where}} {NEWEST_FIRST} LIMIT"  # noqa: S608
+LOOKED = f"""SELECT c.id FROM ({NEWEST} CASE WHEN (
+    SELECT count(*) FROM (SELECT FROM ({NEWEST} (SELECT {GLANCE})) c WHERE {{met}} LIMIT $2::int * {GLANCE} / {LOOK} + 1) AS first
+) > $2::int * {GLANCE} / {LOOK} THEN {LOOK} ELSE 0 END) c WHERE {{met}} {NEWEST_FIRST} LIMIT $2::int"""  # noqa: S608
+"""None where at first fewer are met than a page would take. What PostgreSQL does not know beforehand it does not sort for."""
 FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}::text[])) OR (c.notes IS NOT NULL AND (
     SELECT strpos(n.words, {longest}::text) > 0 AND n.words LIKE ALL ({others}::text[])
     FROM inbox_name n WHERE n.tenant_id = scope.tenant AND n.id = c.id)))"""
@@ -45,6 +53,7 @@ FOUND = """((strpos(c.words, {longest}::text) > 0 AND c.words LIKE ALL ({others}
 NAMES = """SELECT (SELECT json_agg(json_build_object('id', id, 'name', name, 'color', color) ORDER BY name)::text
     FROM label WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[])) AS label_list,
     (SELECT name FROM member WHERE tenant_id = scope.tenant AND id = $3) AS assignee"""
+LABEL_LIST = msgspec.json.Decoder(list[LabelView])
 LIVE_CHATS = """SELECT DISTINCT reply_to FROM inbox_conversation WHERE tenant_id = scope.tenant AND phone_instance_id = $2
 AND last_message_at >= $3 AND reply_to IS NOT NULL ORDER BY reply_to"""
 LAST = "SELECT topic FROM event WHERE tenant_id = scope.tenant AND stream_id = $2 ORDER BY version DESC LIMIT 1"
@@ -153,23 +162,23 @@ async def list_conversations(
     if paging.cursor is not None:
         at, number = decode(paging.cursor, (datetime, int))
         conditions.append(f"(c.last_message_at, c.id) < ({bind(arguments, at)}::timestamptz, {bind(arguments, number)}::bigint)")
-    rows = await fetch_page(uow, " AND ".join(conditions), arguments, filters.q, belonging.label_id)
+    rows = await fetch_page(uow, " AND ".join(conditions), arguments, filters, belonging.label_id)
     shown = await show_rows(uow, rows[: paging.limit])
     last = shown[-1] if len(rows) > paging.limit else None
     return shown, Page(encode((last.last_message_at, last.id)) if last else None, paging.limit)
 
 
-async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], q: str | None, label: int | None) -> "list[asyncpg.Record]":
+async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], filters: Filters, label: int | None) -> "list[asyncpg.Record]":
     """The newest conversations that meet the conditions, have the label and are found by ``q``, at most ``$2`` of them.
 
-    A word many have in names or notes, or a label, is soon met among the newest; what few have, and part of a phone, come from an index.
+    A word many have in names or notes, or a label, is soon met among the newest; what few have comes from an index.
     """
-    wanted = beginnings(uow.tenant, q) if q and not q.isspace() else None
+    wanted = beginnings(uow.tenant, filters.q) if filters.q and not filters.q.isspace() else None
     if wanted is None and label is None:
-        return await uow.fetch(page_where(where), *arguments)
+        return await uow.fetch(page_where(where, order_of(filters)), *arguments)
     if wanted == []:
         return []
-    rows = [] if wanted and has_number(wanted) else await look_through(uow, where, arguments, wanted, label)
+    rows = [] if wanted and is_telling(wanted) else await look_through(uow, where, arguments, wanted, label)
     if len(rows) >= arguments[0]:
         return rows
     conditions = [where]
@@ -183,25 +192,26 @@ async def fetch_page(uow: UnitOfWork, where: str, arguments: list[Any], q: str |
 async def look_through(
     uow: UnitOfWork, where: str, arguments: list[Any], wanted: list[str] | None, label: int | None
 ) -> "list[asyncpg.Record]":
-    """Those of the newest conversations that have the wanted words and label: the first page, or fewer where they are not common ones."""
-    arguments, place, conditions = [*arguments], len(arguments), []
-    newest = f"(SELECT * FROM inbox_conversation c WHERE {where} {NEWEST_FIRST} {bind(arguments, GLANCE)}::int)"  # noqa: S608
+    """Those of the newest conversations that have the wanted words and label: a page, or fewer, or none, where they are not common ones."""
+    arguments, conditions = [*arguments], []
     if wanted:
         conditions.append(FOUND.format(longest=bind(arguments, wanted[0]), others=bind(arguments, patterns(wanted[1:]))))
     if label is not None:
         conditions.append(f"c.labels @> to_jsonb({bind(arguments, label)}::bigint)")
-    query = page_where(" AND ".join(conditions), newest)
-    rows = await uow.fetch(query, *arguments)
-    is_common = len(rows) * LOOK >= arguments[0] * GLANCE
-    if not is_common or len(rows) >= arguments[0]:
-        return rows
-    arguments[place] = LOOK
-    return await uow.fetch(query, *arguments)
+    met = LOOKED.format(where=where, met=" AND ".join(conditions))
+    return await uow.fetch(page_where(f"c.tenant_id = scope.tenant AND c.id = ANY(ARRAY({met}))"), *arguments)
 
 
-def page_where(where: str, source: str = "inbox_conversation") -> str:
+def page_where(where: str, order: str = NEWEST_FIRST) -> str:
     """The statement of a page; ``$2`` is its length."""
-    return f"SELECT {COLUMNS}, {LABELS} FROM {source} c WHERE {where} {NEWEST_FIRST} $2::int"  # noqa: S608
+    page = f"(SELECT * FROM inbox_conversation c WHERE {where} {order} LIMIT $2::int)"  # noqa: S608
+    return f"SELECT {COLUMNS}, {LABELS} FROM {page} c {ASSIGNEE} {NEWEST_FIRST}"  # noqa: S608
+
+
+def order_of(filters: Filters) -> str:
+    """Newest first, in such words that PostgreSQL sees it in an index: that all of them are nobody's it would not count as an order."""
+    is_nobodys = filters.view == "unassigned" and filters.status != "all"
+    return NEWEST_FIRST.replace("BY", "BY c.assigned_user_id,") if is_nobodys else NEWEST_FIRST
 
 
 def view_of(uow: UnitOfWork, filters: Filters, arguments: list[Any]) -> list[str]:
@@ -248,9 +258,9 @@ async def get_conversation(uow: UnitOfWork, number: int) -> ConversationView:
 
 
 async def show_rows(uow: UnitOfWork, records: "list[asyncpg.Record]") -> list[ConversationView]:
-    """Records of ``COLUMNS`` and ``LABELS`` as the caller sees them now."""
-    rows = await hide_scores(uow, (inbox.table.restore(record[:-1]) for record in records))
-    return [conversation_view(row, record["label_list"], uow.now) for row, record in zip(rows, records, strict=True)]
+    """Records of ``SHOWN`` as the caller sees them now."""
+    rows = await hide_scores(uow, [InboxRow(*record[:-1]) for record in records])
+    return [conversation_view(row, record[-1], uow.now) for row, record in zip(rows, records, strict=True)]
 
 
 async def why_missing(uow: UnitOfWork, number: int) -> NotFound:
@@ -263,7 +273,7 @@ async def find_conversations(uow: UnitOfWork, numbers: list[int]) -> dict[int, C
     """Those of the conversations that the caller may see, by id."""
     arguments: list[Any] = [numbers]
     conditions = " AND ".join(["c.tenant_id = scope.tenant", "c.id = ANY($2::bigint[])", *visible(uow, arguments)])
-    rows = await uow.fetch(f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c WHERE {conditions}", *arguments)  # noqa: S608
+    rows = await uow.fetch(f"{SHOWN} WHERE {conditions}", *arguments)
     return {view.id: view for view in await show_rows(uow, rows)}
 
 
@@ -363,8 +373,10 @@ def is_breached(row: InboxRow, now: datetime) -> bool:
     """Was a target of this episode missed? One whose time has passed counts, however late its timer is."""
     if row.is_first_response_missed or row.is_resolution_missed:
         return True
-    running = (None if row.first_responded_at else row.first_response_due_at, row.resolution_due_at) if row.status == "open" else ()
-    return any(due is not None and now > due for due in running)
+    if row.status != "open":
+        return False
+    first, resolution = None if row.first_responded_at else row.first_response_due_at, row.resolution_due_at
+    return (first is not None and now > first) or (resolution is not None and now > resolution)
 
 
 def last_message_view(row: InboxRow) -> LastMessageView | None:
@@ -377,4 +389,4 @@ def last_message_view(row: InboxRow) -> LastMessageView | None:
 
 def decode_labels(labels: str | None) -> list[LabelView]:
     """Labels as the database lists them."""
-    return msgspec.json.decode(labels, type=list[LabelView]) if labels else []
+    return LABEL_LIST.decode(labels) if labels else []

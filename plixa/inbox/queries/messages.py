@@ -17,7 +17,7 @@ from plixa.kernel.search import beginnings
 from plixa.kernel.uow import UnitOfWork
 from projections.messages import MessageRow, messages
 
-COLUMNS = ", ".join(f"m.{name}" for name in messages.table.names)
+COLUMNS = ", ".join(f"m.{one.name}{'::text' * (one.sql == 'jsonb')}" for one in messages.table.columns)
 WIDTH = len(messages.table.names)
 QUOTED = """LEFT JOIN LATERAL (
     SELECT q.id AS q_id, q.body AS q_body, q.type AS q_type FROM inbox_message q
@@ -176,8 +176,14 @@ async def list_messages(uow: UnitOfWork, conversation: int, span: Span) -> tuple
     elif span.cursor is not None:
         rows = await uow.fetch(OLDER, conversation, span.limit + 1, *decode(span.cursor, (datetime, int)))
     else:
-        rows = await uow.fetch(THREAD, conversation, span.limit + 1)
+        return await list_newest_messages(uow, conversation, span.limit)
     shown, page = page_of(rows, span.limit)
+    return await withhold(uow, shown), page
+
+
+async def list_newest_messages(uow: UnitOfWork, conversation: int, limit: int) -> tuple[list[MessageView], Page]:
+    """Those of a conversation that the caller is known to see."""
+    shown, page = page_of(await uow.fetch(THREAD, conversation, limit + 1), limit)
     return await withhold(uow, shown), page
 
 
