@@ -15,16 +15,20 @@ MANY: Final = 50
 
 async def save_rows(connection: "asyncpg.Connection[Any]", tenant: int, rows: Rows[Any]) -> None:
     """Changed rows, deleted rows and counters of one read model."""
-    table = rows.projection.table
-    await save_all(connection, tenant, table, rows.changed())
+    table, changes = rows.projection.table, rows.changes()
+    new = [] if rows.projection.renewing else [row for before, row in changes if before is None]
+    await save_all(connection, tenant, table, [row for before, row in changes if before is not None or rows.projection.renewing])
+    await save_all(connection, tenant, table, new, replacing=False)
     if gone := rows.gone():
         await connection.execute(table.delete(), tenant, gone)
     if counts := rows.counts():
         await connection.execute(COUNTERS, tenant, table.name, list(counts), list(counts.values()))
 
 
-async def save_all(connection: "asyncpg.Connection[Any]", tenant: int, table: Table[Any], rows: list[Any]) -> None:
-    """Insert rows, or put them in the place of those there are.
+async def save_all(
+    connection: "asyncpg.Connection[Any]", tenant: int, table: Table[Any], rows: list[Any], *, replacing: bool = True
+) -> None:
+    """Insert rows, or put them in the place of those there are, where there may be any.
 
     They come through a temporary table: COPY neither replaces rows nor writes where row-level security is.
     """
@@ -38,5 +42,5 @@ async def save_all(connection: "asyncpg.Connection[Any]", tenant: int, table: Ta
     async with connection.transaction():
         await connection.execute(f"CREATE TEMP TABLE {batch} ON COMMIT DROP AS {table.none()}")
         await connection.copy_records_to_table(batch, records=map(table.record, rows), columns=table.names)
-        await connection.execute(table.take_in(batch), tenant)
+        await connection.execute(table.take_in(batch) if replacing else table.add_from(batch), tenant)
         await connection.execute(f"DROP TABLE {batch}")
