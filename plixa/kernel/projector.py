@@ -18,7 +18,7 @@ from plixa.kernel.errors import Unavailable
 from plixa.kernel.log import Log
 from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.saving import load_rows, save_group_changes
-from plixa.kernel.scan import Scan, both, uncollected
+from plixa.kernel.scan import Scan, together, uncollected
 from plixa.kernel.uow import Kernel
 from plixa.kernel.wake import Listener
 
@@ -164,7 +164,7 @@ async def fold_parts(connection: "asyncpg.Connection[Any]", projection: Projecti
     rows, folded, taken, through = Rows(projection), 0, 0, along.after
     while through < along.head and taken < along.limit:
         sealed, through = await scan.fetch(through, along.head, min(-(-along.limit // PARTS), along.limit - taken))
-        _, facts = await both(save_rows(connection, scan.tenant, rows), scan.open(sealed))
+        _, facts = await together(save_rows(connection, scan.tenant, rows), scan.open(sealed))
         rows = Rows(projection)
         await load_rows(connection, scan.tenant, rows, facts)
         rows.fold_all(facts)

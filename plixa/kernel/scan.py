@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -23,8 +23,6 @@ MOST_KEYS: Final = 50_000
 TURN: Final = 500
 """Events opened before others get their turn."""
 TRAILS: Final = TRAIL.bytes
-T = TypeVar("T")
-U = TypeVar("U")
 _actors = msgspec.json.Decoder(Actor)
 
 
@@ -94,13 +92,13 @@ class Scan:
         return actor
 
 
-async def both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:
-    """What two things answer that are done at a time; raises what either raised, once neither goes on."""
-    first, second = await asyncio.gather(one, other, return_exceptions=True)
-    for answer in (first, second):
+async def together(*doing: Awaitable[Any]) -> list[Any]:
+    """What things answer that are done at a time; raises what the first of them raised, once none goes on."""
+    answers = await asyncio.gather(*doing, return_exceptions=True)
+    for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
-    return cast("tuple[T, U]", (first, second))
+    return answers
 
 
 @contextmanager
