@@ -28,7 +28,7 @@ async def save_rows(connection: "asyncpg.Connection[Any]", tenant: int, rows: Ro
 async def save_all(
     connection: "asyncpg.Connection[Any]", tenant: int, table: Table[Any], rows: list[Any], *, replacing: bool = True
 ) -> None:
-    """Insert rows, or put them in the place of those there are, where there may be any.
+    """In a transaction: insert rows, or put them in the place of those there are, where there may be any.
 
     They come through a temporary table: COPY neither replaces rows nor writes where row-level security is.
     """
@@ -39,8 +39,7 @@ async def save_all(
         await connection.execute(statement, *arguments)
         return
     batch = f"{table.name}{ENDING}"
-    async with connection.transaction():
-        await connection.execute(f"CREATE TEMP TABLE {batch} ON COMMIT DROP AS {table.none()}")
-        await connection.copy_records_to_table(batch, records=map(table.record, rows), columns=table.names)
-        await connection.execute(table.take_in(batch) if replacing else table.add_from(batch), tenant)
-        await connection.execute(f"DROP TABLE {batch}")
+    await connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {batch} ON COMMIT DROP AS {table.none()}")
+    await connection.copy_records_to_table(batch, records=map(table.record, rows), columns=table.names)
+    await connection.execute(table.take_in(batch) if replacing else table.add_from(batch), tenant)
+    await connection.execute(f"TRUNCATE {batch}")

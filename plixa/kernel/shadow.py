@@ -91,7 +91,8 @@ class Shadow:
             await self._connection.copy_records_to_table(table.name, records=records, columns=["tenant_id", *table.names])
             self.written.add(tenant)
         if old:
-            await save_all(self._connection, tenant, table, old)
+            async with self._connection.transaction():
+                await save_all(self._connection, tenant, table, old)
         if gone:
             await self._connection.execute(table.delete(), tenant, gone)
         self.counts[tenant].update(rows.counts())
