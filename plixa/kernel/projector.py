@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 
 from plixa.kernel import metrics
-from plixa.kernel.bulk import save_rows
+from plixa.kernel.bulk import execute, save_rows, send_rows
 from plixa.kernel.envelope import refusal
 from plixa.kernel.errors import Unavailable
 from plixa.kernel.log import Log
@@ -164,7 +164,8 @@ async def fold_parts(connection: "asyncpg.Connection[Any]", projection: Projecti
     rows, folded, taken, through = Rows(projection), 0, 0, along.after
     while through < along.head and taken < along.limit:
         sealed, through = await scan.fetch(through, along.head, min(-(-along.limit // PARTS), along.limit - taken))
-        _, facts = await together(save_rows(connection, scan.tenant, rows), scan.open(sealed))
+        pieces = await send_rows(connection, scan.tenant, rows)
+        _, facts = await together(execute(connection, pieces), scan.open(sealed))
         rows = Rows(projection)
         await load_rows(connection, scan.tenant, rows, facts)
         rows.fold_all(facts)
