@@ -7,22 +7,29 @@ An event that cannot be folded stops its projection for its tenant, with everyth
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from plixa.kernel import metrics
-from plixa.kernel.bulk import save_rows
+from plixa.kernel.bulk import execute, save_rows, send_rows
 from plixa.kernel.envelope import refusal
 from plixa.kernel.errors import Unavailable
-from plixa.kernel.log import Batch, Log
+from plixa.kernel.log import Log
 from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.saving import load_rows, save_group_changes
-from plixa.kernel.scan import Scan, uncollected
+from plixa.kernel.scan import Scan, together, uncollected
 from plixa.kernel.uow import Kernel
 from plixa.kernel.wake import Listener
 
+if TYPE_CHECKING:
+    import asyncpg
+
 log = logging.getLogger(__name__)
 
-BATCH = 8_000
+BATCH = 16_000
+PARTS = 4
+"""Of a batch: PostgreSQL saves one while we open the next."""
 POLL_SECONDS = 1.0
 TAKE = "SELECT position FROM checkpoint WHERE tenant_id = $1 AND projection = $2 FOR UPDATE SKIP LOCKED"
 BEGIN = "INSERT INTO checkpoint (tenant_id, projection) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING position"
@@ -30,7 +37,24 @@ ADVANCE = "UPDATE checkpoint SET position = $3 WHERE tenant_id = $1 AND projecti
 BEHIND = """SELECT h.tenant_id, h.position - coalesce(c.position, 0) AS lag
 FROM log_head h LEFT JOIN checkpoint c ON c.tenant_id = h.tenant_id AND c.projection = $1
 WHERE h.position > coalesce(c.position, 0) ORDER BY h.tenant_id"""
-NOTHING = Batch([], 0, full=False)
+
+
+class Stride(Struct, frozen=True):
+    """How many events were taken in; ``full`` when there may be more behind them."""
+
+    folded: int
+    full: bool
+
+
+NOTHING = Stride(0, full=False)
+
+
+class Stretch(Struct, frozen=True):
+    """Part of a log: at most ``limit`` events behind a position, up to ``head``."""
+
+    after: int
+    head: int
+    limit: int
 
 
 class Poisoned(Exception):
@@ -44,7 +68,7 @@ class Follower(Protocol):
     def name(self) -> str: ...
 
 
-Step = Callable[[Kernel, Any, int, int], Awaitable[Batch]]
+Step = Callable[[Kernel, Any, int, int], Awaitable[Stride]]
 """Takes a follower so many events further in a tenant's log, and saves how far it has come."""
 
 
@@ -99,11 +123,11 @@ async def catch_up(kernel: Kernel, projection: Projection[Any], tenant: int, bat
     """Fold everything behind the checkpoint; answers how many events concerned the projection. Raises Poisoned."""
     folded = 0
     while (done := await advance(kernel, projection, tenant, batch)).full:
-        folded += len(done.facts)
-    return folded + len(done.facts)
+        folded += done.folded
+    return folded + done.folded
 
 
-async def advance(kernel: Kernel, follower: Follower, tenant: int, batch: int = BATCH, take: Step | None = None) -> Batch:
+async def advance(kernel: Kernel, follower: Follower, tenant: int, batch: int = BATCH, take: Step | None = None) -> Stride:
     """Fold one batch, or what comes before the first event in it that cannot be folded; raises Poisoned when that is the first."""
     go: Step = take or step
     limit = batch
@@ -118,7 +142,7 @@ async def advance(kernel: Kernel, follower: Follower, tenant: int, batch: int = 
         limit //= 2
 
 
-async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: int) -> Batch:
+async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: int) -> Stride:
     """Read, fold, and save rows, counters and checkpoint in one transaction. Nothing where another process is at it."""
     with uncollected():
         async with kernel.system.transaction() as connection:
@@ -129,11 +153,24 @@ async def step(kernel: Kernel, projection: Projection[Any], tenant: int, limit: 
             if position is None:
                 return NOTHING
             head = await Log(connection, kernel.vault, tenant).head()
-            facts, through = await Scan(connection, kernel.vault, tenant, projection.topics).read(position, head, limit)
-            rows = Rows(projection)
-            await load_rows(connection, tenant, rows, facts)
-            rows.fold_all(facts)
-            await save_group_changes(connection, tenant, rows)
-            await save_rows(connection, tenant, rows)
+            scan = Scan(connection, kernel.vault, tenant, projection.topics)
+            folded, through = await fold_parts(connection, projection, scan, Stretch(position, head, limit))
             await connection.execute(ADVANCE, *place, through)
-            return Batch(facts, through, full=through < head)
+            return Stride(folded, full=through < head)
+
+
+async def fold_parts(connection: "asyncpg.Connection[Any]", projection: Projection[Any], scan: Scan, along: Stretch) -> tuple[int, int]:
+    """Fold and save part after part, each while the next is opened; answers how many events that were, and up to which position."""
+    rows, folded, taken, through = Rows(projection), 0, 0, along.after
+    while through < along.head and taken < along.limit:
+        sealed, through = await scan.fetch(through, along.head, min(-(-along.limit // PARTS), along.limit - taken))
+        pieces = await send_rows(connection, scan.tenant, rows)
+        _, facts = await together(execute(connection, pieces), scan.open(sealed))
+        rows = Rows(projection)
+        await load_rows(connection, scan.tenant, rows, facts)
+        rows.fold_all(facts)
+        await save_group_changes(connection, scan.tenant, rows)
+        taken += len(sealed)
+        folded += len(facts)
+    await save_rows(connection, scan.tenant, rows)
+    return folded, through

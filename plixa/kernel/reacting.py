@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from msgspec import Struct
 
 from plixa.kernel.event_store import Event, Recorded
-from plixa.kernel.log import Batch, Log
-from plixa.kernel.projector import ADVANCE, NOTHING, TAKE, keep_up
+from plixa.kernel.log import Log
+from plixa.kernel.projector import ADVANCE, NOTHING, TAKE, Stride, keep_up
 from plixa.kernel.uow import Kernel, UnitOfWork
 from plixa.kernel.wake import Listener
 
@@ -32,7 +32,7 @@ async def run_reactions(kernel: Kernel, listener: Listener, reactions: Iterable[
     await keep_up(kernel, listener, reactions, step)
 
 
-async def step(kernel: Kernel, reaction: Reaction, tenant: int, limit: int) -> Batch:
+async def step(kernel: Kernel, reaction: Reaction, tenant: int, limit: int) -> Stride:
     """Read a batch, react, and save what that asks for with the checkpoint. Nothing where another process is at it."""
     uow = kernel.unit(tenant)
     try:
@@ -53,4 +53,4 @@ async def step(kernel: Kernel, reaction: Reaction, tenant: int, limit: int) -> B
         raise
     finally:
         uow.close()
-    return batch
+    return Stride(len(batch.facts), batch.full)

@@ -19,7 +19,7 @@ from msgspec import Struct
 from plixa.kernel.crypto import Vault
 from plixa.kernel.database import SYSTEM_ROLE
 from plixa.kernel.projection import Projection
-from plixa.kernel.scan import Scan, uncollected
+from plixa.kernel.scan import Scan, together, uncollected
 from plixa.kernel.settings import Settings
 from plixa.kernel.shadow import BUILDING, Shadow, drop_leftovers
 
@@ -78,7 +78,7 @@ async def rebuild(
         async with connected(url) as owner, connected(url, SYSTEM_ROLE) as reader:
             await take_turn(owner)
             await drop_leftovers(owner)
-            work = Rebuild(owner, Source(reader, Vault(settings.secret_keys), pace, progress), projections)
+            work = Rebuild(owner, Source(url, reader, Vault(settings.secret_keys), pace, progress), projections)
             with uncollected():
                 await work.fill(tenant)
             if tenant is None:
@@ -119,6 +119,7 @@ async def connected(url: str, role: str | None = None) -> AsyncIterator["asyncpg
 class Source(Struct, frozen=True):
     """Where events come from, and how fast."""
 
+    url: str
     reader: "asyncpg.Connection[Any]"
     vault: Vault
     pace: Pace
@@ -145,12 +146,11 @@ class Rebuild:
         await self._catch_up(tenant)
 
     async def replace(self) -> None:
-        """Index the shadows and exchange each with the table in use; raises Busy.
+        """Index the shadows, all at a time, and exchange each with the table in use; raises Busy.
 
-        One after the other: whoever holds one lock and waits for another ends up in a deadlock with somebody.
+        These one after the other: whoever holds one lock and waits for another ends up in a deadlock with somebody.
         """
-        for shadow in self._shadows:
-            await shadow.index()
+        await together(*map(self._index, self._shadows))
         while self._shadows:
             for patience in PATIENCE:
                 while await self._catch_up() > NEAR:
@@ -186,6 +186,11 @@ class Rebuild:
             await self._finish(mender, self._names, tenant)
         return any(changed)
 
+    async def _index(self, shadow: Shadow) -> None:
+        """On a connection of its own."""
+        async with connected(self._source.url) as connection:
+            await shadow.index(connection)
+
     async def _exchange(self, shadow: Shadow, patience: int) -> bool:
         """False where the table is in use for longer than we may wait."""
         async with self._owner.transaction():
@@ -220,7 +225,7 @@ class Rebuild:
         return sum(self._positions.values()) - before
 
     async def _follow(self, tenant: int, head: int, total: int) -> None:
-        """One tenant's log up to its head; the next batch is on its way while one is folded."""
+        """One tenant's log up to its head."""
         source, batch = self._source, self._source.pace.batch
         scan = Scan(source.reader, source.vault, tenant, self._topics)
         through = self._positions.get(tenant, 0)

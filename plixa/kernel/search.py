@@ -6,9 +6,12 @@ A row's words are lexemes that begin with its tenant (``42/maria``), so that one
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import chain
 
 WORD = re.compile(r"\w+")
-USUAL_MARKS = re.compile("[\u0300-\u034e\u0350-\u036f]+")
+USUAL_MARKS = ("\u0300", "\u0301", "\u0302", "\u0303", "\u0308", "\u0327")
+SPACED = bytes(octet if octet < 128 and WORD.fullmatch(chr(octet)) else 32 for octet in range(256))
+"""ASCII with a space in the place of whatever is in no word: most texts are split in this way, several times as fast as by a pattern."""
 LONGEST = 48
 MOST = 400
 MOST_WANTED = 8
@@ -16,23 +19,25 @@ MOST_WANTED = 8
 
 def folded(text: str) -> list[str]:
     """The words of a text without accents and case."""
-    plain = text if text.isascii() else unmarked(unicodedata.normalize("NFKD", text))
-    return [word[:LONGEST] for word in WORD.findall(plain.casefold())]
+    plain = (text if text.isascii() else unmarked(unicodedata.normalize("NFKD", text))).casefold()
+    words = plain.encode().translate(SPACED).decode().split() if plain.isascii() else WORD.findall(plain)
+    return [word[:LONGEST] for word in words]
 
 
 def unmarked(decomposed: str) -> str:
     """Without the marks, such as accents, that stand behind their letters; most texts have only the usual ones."""
-    plain = USUAL_MARKS.sub("", decomposed)
+    plain = decomposed
+    for mark in USUAL_MARKS:
+        plain = plain.replace(mark, "")
     return plain if plain.isascii() else "".join([letter for letter in plain if not unicodedata.combining(letter)])
 
 
 def lexemes(tenant: int, *texts: str | None, phones: Iterable[str] = (), most: int = MOST) -> str:
     """The first ``most`` distinct words of ``texts``, and every ending of ``phones`` of four digits and more, ready to be indexed."""
-    if not any(texts) and not phones:
-        return ""
-    words = dict.fromkeys(word for text in texts if text for word in folded(text))
-    endings = dict.fromkeys(phone[start:] for phone in phones for start in range(len(phone) - 3))
-    return " ".join(f"{tenant}/{word}" for word in [*list(words)[:most], *endings])
+    words = list(dict.fromkeys(chain.from_iterable([folded(text) for text in texts if text])))[:most]
+    words += dict.fromkeys(phone[start:] for phone in phones for start in range(len(phone) - 3))
+    own = f"{tenant}/"
+    return own + f" {own}".join(words) if words else ""
 
 
 def beginnings(tenant: int, text: str) -> list[str]:

@@ -91,7 +91,8 @@ class Shadow:
             await self._connection.copy_records_to_table(table.name, records=records, columns=["tenant_id", *table.names])
             self.written.add(tenant)
         if old:
-            await save_all(self._connection, tenant, table, old)
+            async with self._connection.transaction():
+                await save_all(self._connection, tenant, table, old)
         if gone:
             await self._connection.execute(table.delete(), tenant, gone)
         self.counts[tenant].update(rows.counts())
@@ -99,15 +100,15 @@ class Shadow:
             self._groups[tenant].update(getattr(row, table.group) for row in new)
         self.rows = Rows(self._projection)
 
-    async def index(self) -> None:
+    async def index(self, connection: "asyncpg.Connection[Any]") -> None:
         """Everything that makes the table as good as the one in use, but for its name and who may see it."""
         name = self.table.name
-        await self._connection.execute(f"DROP INDEX IF EXISTS {name}_group")
+        await connection.execute(f"DROP INDEX IF EXISTS {name}_group")
         self._indexed = True
         for index in self._indexes:
             if not index.is_key:
-                await self._connection.execute(index.create(name))
-        await self._connection.execute(f"ANALYZE {name}")
+                await connection.execute(index.create(name))
+        await connection.execute(f"ANALYZE {name}")
 
     async def mend(self, connection: "asyncpg.Connection[Any]", tenant: int) -> bool:
         """Make the tenant's rows in use those of the shadow; were any others?"""

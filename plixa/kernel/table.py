@@ -55,8 +55,8 @@ class Table(Generic[R]):
         self.columns = [column(field, hint) for field, hint in get_type_hints(row).items() if field in row.__struct_fields__]
         self.names = [one.name for one in self.columns]
         self._statements: dict[tuple[int, ...], str] = {}
-        json = [(index, one) for index, one in enumerate(self.columns) if one.sql == "jsonb"]
-        self._json, self._decoders = json, [(index, msgspec.json.Decoder(one.python).decode) for index, one in json]
+        json = [index for index, one in enumerate(self.columns) if one.sql == "jsonb"]
+        self._json, self._decoders = json, [(index, msgspec.json.Decoder(self.columns[index].python).decode) for index in json]
 
     def named(self, name: str) -> "Table[R]":
         """A table like this one."""
@@ -70,8 +70,9 @@ class Table(Generic[R]):
     def record(self, row: R) -> list[Any]:
         """The row's values in column order, ready for the database."""
         values = list(msgspec.structs.astuple(row))
-        for index, one in self._json:
-            values[index] = one.out(values[index])
+        for index in self._json:
+            if values[index] is not None:
+                values[index] = encode(values[index]).decode()
         return values
 
     def restore(self, record: Iterable[Any]) -> R:
@@ -142,8 +143,12 @@ class Table(Generic[R]):
 
     def take_in(self, source: str) -> str:
         """Save the rows of another table, which lacks the tenant: ``$1``."""
+        return f"{self.add_from(source)} {self._changes}"
+
+    def add_from(self, source: str) -> str:
+        """Add the rows of another table, which lacks the tenant: ``$1``."""
         columns = ", ".join(self.names)
-        return f"INSERT INTO {self.name} (tenant_id, {columns}) SELECT $1::bigint, {columns} FROM {source} {self._changes}"  # noqa: S608
+        return f"INSERT INTO {self.name} (tenant_id, {columns}) SELECT $1::bigint, {columns} FROM {source}"  # noqa: S608
 
     def saving(self, tenant: int, rows: list[R]) -> tuple[str, tuple[Any, ...]]:
         """The statement and arguments that save ``rows``."""

@@ -178,14 +178,16 @@ async def test_an_event_that_cannot_be_folded_stops_its_projection_with_everythi
         assert await garden.fetch(CHECKPOINTS) == [(41, 3)]
 
 
-async def test_an_event_that_cannot_be_read_stops_its_projection(garden: Garden) -> None:
+@pytest.mark.parametrize("batch", [8, 100], ids=["while others are saved", "at once"])
+async def test_an_event_that_cannot_be_read_stops_its_projection(garden: Garden, batch: int) -> None:
     await garden.plant(42, 1, 2, 3)
     connection = await asyncpg.connect(garden.url)
     await connection.execute("UPDATE event SET payload = '\\x00' WHERE tenant_id = 42 AND position = 3")
     await connection.close()
     with pytest.raises(Poisoned):
-        await catch_up(garden.kernel, plants, 42)
+        await catch_up(garden.kernel, plants, 42, batch)
     assert await garden.fetch(DROPS) == [(42, 1)]
+    assert await garden.fetch(CHECKPOINTS) == [(42, 2)]
 
 
 async def test_a_stopped_projection_raises_an_alarm_and_other_workspaces_go_on(garden: Garden, caplog: pytest.LogCaptureFixture) -> None:
