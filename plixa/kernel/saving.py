@@ -28,6 +28,7 @@ ERASE = (
     "DELETE FROM snapshot WHERE tenant_id = $1 AND stream_id = $2",
     "DELETE FROM stream_key WHERE tenant_id = $1 AND stream_id = $2",
 )
+HEAR = "SET LOCAL client_min_messages = notice"
 TOLD = "plixa position "
 """What ``append_events`` says, before the position it reached."""
 APPEND = """append_events($1::bigint + saved.rows * 0, $2::uuid[], $3::bigint[], $4::int[], $5::text[], $6::bytea[], $7::bytea[],
@@ -157,7 +158,7 @@ async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: lis
 
     connection.add_log_listener(heard)
     try:
-        await connection.execute("; ".join([*(append_script(*one) for one in appended), "COMMIT"]))
+        await connection.execute("; ".join([HEAR, *(append_script(*one) for one in appended), "COMMIT"]))
     finally:
         if not connection.is_closed():
             connection.remove_log_listener(heard)
