@@ -32,6 +32,7 @@ from plixa.kernel.recall import Recall
 from plixa.kernel.saving import (
     ERASE,
     NEW_STREAM,
+    TURN,
     Piece,
     append_and_commit,
     appended_of,
@@ -99,6 +100,7 @@ class UnitOfWork(Circumstances):
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
         self._pieces: list[Piece] = []
+        self._turns: list[Piece] = []
         self._alike: dict[str, list[tuple[Any, ...]]] = {}
         self._staging = True
         self._erased: list[UUID] = []
@@ -175,6 +177,10 @@ class UnitOfWork(Circumstances):
         """A writing statement that travels with the final one; ``$1`` is the tenant."""
         self.wrote = True
         self._pieces.append((statement, (self.tenant, *arguments)))
+
+    def save_in_turn(self, lock: int) -> None:
+        """What is saved waits until ``lock`` is ours. Whoever looked before that needs a constraint behind what they saw."""
+        self._turns.append((TURN, (self.tenant, lock)))
 
     def also_row(self, statement: str, *values: Any) -> None:
         """A row for a writing statement that takes an array a column, from ``$2`` on: those of one statement travel together."""
@@ -294,6 +300,7 @@ class UnitOfWork(Circumstances):
         """Save everything and end the transaction. Nothing is acknowledged before this returns."""
         outbox, facts = self._outbox.piece(self.tenant), self.recorded
         pieces = [
+            *self._turns,
             *row_pieces(self.tenant, self._staged.values()),
             *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
             *self._pieces,
@@ -303,12 +310,14 @@ class UnitOfWork(Circumstances):
         if self.begun or self._erased:
             await self._save_and_commit(pieces)
         elif pieces or facts:
-            self.position = await save_at_once(await self.connection(), self.tenant, pieces, self._entries()) or self.position
+            appended = entries(self, self._editors, facts) if facts else None
+            self.position = await save_at_once(await self.connection(), self.tenant, pieces, appended) or self.position
         for fact in facts:
             appended_of(fact.event.TOPIC).inc()
         if facts or outbox is not None:
             self.kernel.waker.wake(self.tenant)
-        self._tell_committed()
+        for call in self._after:
+            call()
         self._reset()
 
     async def _save_and_commit(self, pieces: list[Piece]) -> None:
@@ -325,17 +334,9 @@ class UnitOfWork(Circumstances):
         else:
             self.position = await append_and_commit(connection, appended)
 
-    def _entries(self) -> tuple[Any, ...] | None:
-        return entries(self, self._editors, self.recorded) if self.recorded else None
-
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call it once everything is saved; never if this attempt is undone."""
         self._after.append(call)
-
-    def _tell_committed(self) -> None:
-        after, self._after = self._after, []
-        for call in after:
-            call()
 
     def expect_others(self) -> None:
         """Whoever edits these streams in the next moment had better wait for their turn."""
