@@ -22,11 +22,11 @@ class Recall(Generic[K, V]):
         known = self._known.get(key)
         return known[1] if known is not None and known[0] > time.monotonic() else None
 
-    def put(self, key: K, value: V) -> V:
-        """Remember, and answer the same."""
+    def put(self, key: K, value: V, seconds: float = SECONDS) -> V:
+        """Remember, longer only what is checked before it is trusted, and answer the same."""
         if len(self._known) >= SIZE:
             self._known.clear()
-        self._known[key] = (time.monotonic() + SECONDS, value)
+        self._known[key] = (time.monotonic() + seconds, value)
         return value
 
     def forget(self, key: K | None = None) -> None:
