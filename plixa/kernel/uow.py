@@ -100,7 +100,7 @@ class UnitOfWork(Circumstances):
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
         self._pieces: list[Piece] = []
-        self._turns: list[Piece] = []
+        self._turns: list[int] = []
         self._alike: dict[str, list[tuple[Any, ...]]] = {}
         self._staging = True
         self._erased: list[UUID] = []
@@ -153,8 +153,8 @@ class UnitOfWork(Circumstances):
         else:
             if self._lease is not None:
                 self._lease.engaged = True
-            await connection.execute(opening(self.tenant, locks))
-            self.begun = True
+            await connection.execute(opening(self.tenant, (*locks, *self._turns)))
+            self.begun, self._turns = True, []
         if not self._editors:
             self.now = datetime.now(UTC)
         return connection
@@ -179,8 +179,8 @@ class UnitOfWork(Circumstances):
         self._pieces.append((statement, (self.tenant, *arguments)))
 
     def save_in_turn(self, lock: int) -> None:
-        """What is saved waits until ``lock`` is ours. Whoever looked before that needs a constraint behind what they saw."""
-        self._turns.append((TURN, (self.tenant, lock)))
+        """Nothing is written before ``lock`` is ours. Whoever looked before that needs a constraint behind what they saw."""
+        self._turns.append(lock)
 
     def also_row(self, statement: str, *values: Any) -> None:
         """A row for a writing statement that takes an array a column, from ``$2`` on: those of one statement travel together."""
@@ -300,7 +300,6 @@ class UnitOfWork(Circumstances):
         """Save everything and end the transaction. Nothing is acknowledged before this returns."""
         outbox, facts = self._outbox.piece(self.tenant), self.recorded
         pieces = [
-            *self._turns,
             *row_pieces(self.tenant, self._staged.values()),
             *snapshot_pieces(self.tenant, self._editors.values(), self._erased),
             *self._pieces,
@@ -310,6 +309,7 @@ class UnitOfWork(Circumstances):
         if self.begun or self._erased:
             await self._save_and_commit(pieces)
         elif pieces or facts:
+            pieces = [*((TURN, (self.tenant, lock)) for lock in sorted(self._turns)), *pieces]
             appended = entries(self, self._editors, facts) if facts else None
             self.position = await save_at_once(await self.connection(), self.tenant, pieces, appended) or self.position
         for fact in facts:
@@ -322,7 +322,7 @@ class UnitOfWork(Circumstances):
 
     async def _save_and_commit(self, pieces: list[Piece]) -> None:
         """End the transaction that was begun."""
-        connection, appended = await self.begin(), [entries(self, self._editors, facts) for facts in by_request(self.recorded)]
+        connection, appended = await self.begin(*self._turns), [entries(self, self._editors, facts) for facts in by_request(self.recorded)]
         if pieces:
             statement, arguments = joined(pieces)
             await connection.execute(statement, *arguments)

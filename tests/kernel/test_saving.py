@@ -269,18 +269,18 @@ async def test_what_postgresql_cannot_keep_is_refused_whole(lucia_studios: Works
     assert await lucia_studios.rows(EVENTS, stream_id("diary", number)) == []
 
 
-async def test_what_is_saved_in_turn_waits_for_its_turn(lucia_studios: Workspace) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+async def test_nothing_is_written_before_its_turn(lucia_studios: Workspace, begun: bool) -> None:
     kernel, tenant, lock = lucia_studios.kernel, lucia_studios.tenant, secrets.randbelow(1 << 62)
     async with working(kernel, tenant) as first, working(kernel, tenant) as second:
         await first.begin(lock)
         second.save_in_turn(lock)
-        second.also(CHANGE, "turn", 2)
-        waiting = asyncio.create_task(second.commit())
+        second.also(ADD, "turn")
+        waiting = asyncio.create_task(second.execute(ADD, "turn") if begun else second.commit())
         while not await lucia_studios.rows(WAITING):
             assert not waiting.done()
-        first.also(KEEP, "turn", 1)
+        await first.execute(ADD, "turn")
         await first.commit()
         await waiting
-        second.also(CHANGE, "turn", 3)
         await second.commit()
-    assert await kept(lucia_studios) == {"turn": 3}
+    assert await kept(lucia_studios) == {"turn": 2 + begun}
