@@ -4,8 +4,10 @@ A request that changes something leaves exactly one entry, written with the chan
 writers ever meet, sealed with the one key of the tenant's trail, so that it outlives what it tells of.
 """
 
+import os
+import time
 from typing import Any, ClassVar, Final
-from uuid import uuid4
+from uuid import UUID
 
 import msgspec
 
@@ -66,7 +68,7 @@ async def record(
     request = current_request()
     address, agent = (request.address, request.agent) if request else (None, None)
     entry = Editor(uow, Entry(number=subject[1]), 0, await trail_key(uow))
-    entry.stream = uuid4()
+    entry.stream = new_stream()
     entry.record(AuditEntry(action, *subject, before, after, address, agent))
     uow.enlist(entry)
 
@@ -98,6 +100,12 @@ async def complete(uow: UnitOfWork) -> None:
     if others:
         after |= {"others": others}
     await record(uow, first.event.TOPIC, (leading.state.KIND, first.number), before or None, after or None)
+
+
+def new_stream() -> UUID:
+    """The stream of an entry: a UUID of version 7, so that entries of one time lie side by side in the index of events."""
+    at, chance = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big")
+    return UUID(int=at << 80 | 7 << 76 | chance >> 68 << 64 | 2 << 62 | chance & (1 << 62) - 1)
 
 
 def is_told(uow: UnitOfWork) -> bool:

@@ -80,7 +80,7 @@ class Database:
             "application_name": "plixa",
             "timezone": "UTC",
             "jit": "off",
-            "client_min_messages": "notice",
+            "client_min_messages": "warning",
             "lock_timeout": "10s",
             "statement_timeout": "10s" if self.role == APP_ROLE else "0",
             "idle_in_transaction_session_timeout": "30s",

@@ -22,13 +22,13 @@ class Recall(Generic[K, V]):
         known = self._known.get(key)
         return known[1] if known is not None and known[0] > time.monotonic() else None
 
-    def put(self, key: K, value: V) -> V:
-        """Remember, and answer the same."""
+    def put(self, key: K, value: V, seconds: float = SECONDS) -> V:
+        """Remember, longer only what is checked before it is trusted, and answer the same."""
         now = time.monotonic()
         if now > self._swept + SECONDS:
             self._known = {one: known for one, known in self._known.items() if known[0] > now}
             self._swept = now
-        self._known[key] = (now + SECONDS, value)
+        self._known[key] = (now + seconds, value)
         return value
 
     def forget(self, key: K | None = None) -> None:

@@ -16,7 +16,7 @@ from plixa.kernel.projection import Projection, Rows
 from plixa.kernel.tenancy import SCOPE, scoped
 
 Piece = tuple[str, tuple[Any, ...]]
-"""A writing statement with its arguments, the tenant first."""
+"""A writing statement, or one that waits, with its arguments, the tenant first."""
 
 NEW_STREAM = """INSERT INTO stream_key (tenant_id, stream_id, contact_id, wrapped_key)
 SELECT $1, b.* FROM unnest($2::uuid[], $3::bigint[], $4::bytea[]) AS b"""
@@ -29,6 +29,9 @@ ERASE = (
     "DELETE FROM snapshot WHERE tenant_id = $1 AND stream_id = $2",
     "DELETE FROM stream_key WHERE tenant_id = $1 AND stream_id = $2",
 )
+TURN = "SELECT FROM (SELECT $1::bigint, pg_advisory_xact_lock($2::bigint)) AS turn"
+"""Waits for the turn of a lock."""
+HEAR = "SET LOCAL client_min_messages = notice"
 TOLD = "plixa position "
 """What ``append_events`` says, before the position it reached."""
 APPEND = """append_events($1::bigint + saved.rows * 0, $2::uuid[], $3::bigint[], $4::int[], $5::text[], $6::bytea[], $7::bytea[],
@@ -159,7 +162,7 @@ async def append_and_commit(connection: "asyncpg.Connection[Any]", appended: tup
 
     connection.add_log_listener(heard)
     try:
-        await connection.execute(f"{append_script(*appended)}; COMMIT")
+        await connection.execute(f"{HEAR}; {append_script(*appended)}; COMMIT")
     finally:
         if not connection.is_closed():
             connection.remove_log_listener(heard)
@@ -220,7 +223,8 @@ def weave(head: str, taken: int, shapes: tuple[tuple[str, int], ...]) -> str:
     """
     parts = []
     for index, (statement, count) in enumerate(shapes):
-        parts.append(f"piece{index} AS ({shifted(statement, taken)} RETURNING 1)")
+        told = "" if statement is TURN else " RETURNING 1"
+        parts.append(f"piece{index} AS ({shifted(statement, taken)}{told})")
         taken += count
     begun = f"WITH {', '.join(parts)} " if parts else ""
     every = " UNION ALL ".join(f"SELECT 1 FROM piece{index}" for index in range(len(parts))) or "SELECT 1"  # noqa: S608

@@ -33,6 +33,7 @@ from plixa.kernel.saving import (
     ERASE,
     NEW_STREAM,
     SNAPSHOT,
+    TURN,
     Piece,
     append_and_commit,
     appended_of,
@@ -100,6 +101,7 @@ class UnitOfWork(Circumstances):
         self._editors: dict[UUID, Editor[Any]] = {}
         self._staged: dict[str, Rows[Any]] = {}
         self._pieces: list[Piece] = []
+        self._turns: list[int] = []
         self._alike: dict[str, list[tuple[Any, ...]]] = {}
         self._staging = True
         self._erased: list[UUID] = []
@@ -152,8 +154,8 @@ class UnitOfWork(Circumstances):
         else:
             if self._lease is not None:
                 self._lease.engaged = True
-            await connection.execute(opening(self.tenant, locks))
-            self.begun = True
+            await connection.execute(opening(self.tenant, (*locks, *self._turns)))
+            self.begun, self._turns = True, []
         if not self._editors:
             self.now = datetime.now(UTC)
         return connection
@@ -176,6 +178,10 @@ class UnitOfWork(Circumstances):
         """A writing statement that travels with the final one; ``$1`` is the tenant."""
         self.wrote = True
         self._pieces.append((statement, (self.tenant, *arguments)))
+
+    def save_in_turn(self, lock: int) -> None:
+        """Nothing is written before ``lock`` is ours. Whoever looked before that needs a constraint behind what they saw."""
+        self._turns.append(lock)
 
     def also_row(self, statement: str, *values: Any) -> None:
         """A row for a writing statement that takes an array a column, from ``$2`` on: those of one statement travel together."""
@@ -301,20 +307,23 @@ class UnitOfWork(Circumstances):
             *(piece for statement, rows in self._alike.items() for piece in gathered(statement, self.tenant, rows)),
             *([outbox] if outbox is not None else []),
         ]
+        appended = entries(self, self._editors, facts) if facts else None
         if self.begun or self._erased:
-            await self._save_and_commit(pieces)
+            await self._save_and_commit(pieces, appended)
         elif pieces or facts:
-            self.position = await save_at_once(await self.connection(), self.tenant, pieces, self._entries()) or self.position
+            pieces = [*((TURN, (self.tenant, lock)) for lock in sorted(self._turns)), *pieces]
+            self.position = await save_at_once(await self.connection(), self.tenant, pieces, appended) or self.position
         for fact in facts:
             appended_of(fact.event.TOPIC).inc()
         if facts or outbox is not None:
             self.kernel.waker.wake(self.tenant)
-        self._tell_committed()
+        for call in self._after:
+            call()
         self._reset()
 
-    async def _save_and_commit(self, pieces: list[Piece]) -> None:
+    async def _save_and_commit(self, pieces: list[Piece], appended: tuple[Any, ...] | None) -> None:
         """End the transaction that was begun."""
-        connection, appended = await self.begin(), self._entries()
+        connection = await self.begin(*self._turns)
         if pieces:
             statement, arguments = joined(pieces)
             await connection.execute(statement, *arguments)
@@ -326,17 +335,9 @@ class UnitOfWork(Circumstances):
         else:
             self.position = await append_and_commit(connection, appended)
 
-    def _entries(self) -> tuple[Any, ...] | None:
-        return entries(self, self._editors, self.recorded) if self.recorded else None
-
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call it once everything is saved; never if this attempt is undone."""
         self._after.append(call)
-
-    def _tell_committed(self) -> None:
-        after, self._after = self._after, []
-        for call in after:
-            call()
 
     def expect_others(self) -> None:
         """Whoever edits these streams in the next moment had better wait for their turn."""

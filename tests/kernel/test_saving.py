@@ -26,6 +26,7 @@ ADD = """INSERT INTO counter (tenant_id, projection, key, value) VALUES ($1, 'te
 ON CONFLICT (tenant_id, projection, key) DO UPDATE SET value = counter.value + 1"""
 CHANGE = "UPDATE counter SET value = $3 WHERE tenant_id = $1 AND projection = 'test' AND key = $2"
 DROP = "DELETE FROM counter WHERE tenant_id = $1 AND projection = 'test' AND key = $2"
+WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND $1::bigint IS NOT NULL"
 KEPT = "SELECT key, value FROM counter WHERE tenant_id = $1 AND projection = 'test' ORDER BY key"
 EVENTS = "SELECT version, actor->>'name' AS name, request_id FROM event WHERE tenant_id = $1 AND stream_id = $2 ORDER BY version"
 
@@ -266,3 +267,20 @@ async def test_what_postgresql_cannot_keep_is_refused_whole(lucia_studios: Works
         with pytest.raises((asyncpg.DataError, UnicodeEncodeError)):
             await perform(uow, command)
     assert await lucia_studios.rows(EVENTS, stream_id("diary", number)) == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_nothing_is_written_before_its_turn(lucia_studios: Workspace, begun: bool) -> None:
+    kernel, tenant, lock = lucia_studios.kernel, lucia_studios.tenant, secrets.randbelow(1 << 62)
+    async with working(kernel, tenant) as first, working(kernel, tenant) as second:
+        await first.begin(lock)
+        second.save_in_turn(lock)
+        second.also(ADD, "turn")
+        waiting = asyncio.create_task(second.execute(ADD, "turn") if begun else second.commit())
+        while not await lucia_studios.rows(WAITING):
+            assert not waiting.done()
+        await first.execute(ADD, "turn")
+        await first.commit()
+        await waiting
+        await second.commit()
+    assert await kept(lucia_studios) == {"turn": 2 + begun}

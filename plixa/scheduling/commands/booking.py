@@ -12,7 +12,7 @@ from plixa.kernel.clock import NonexistentLocalTime, first_instant, instant
 from plixa.kernel.errors import Invalid
 from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.commands.appointments import Notes
-from plixa.scheduling.commands.claims import is_crowded, lock_time, take
+from plixa.scheduling.commands.claims import is_crowded, lock_later, lock_time, take
 from plixa.scheduling.commands.holds import find_hold, use_hold
 from plixa.scheduling.commands.judging import (
     Choice,
@@ -43,7 +43,7 @@ from plixa.scheduling.queries.appointments import (
     hold_customer,
     present_as,
 )
-from plixa.scheduling.queries.slots import Setup, load_setup
+from plixa.scheduling.queries.slots import Outdated, Setup, load_setup, recall_setup
 from plixa.workspace.queries.settings import read_workspace
 
 DAY: Final = timedelta(days=1)
@@ -99,27 +99,58 @@ class BookedView(AppointmentView, frozen=True):
 
 async def book_appointment(uow: UnitOfWork, data: BookAppointment, source: str = "staff") -> BookedView:
     """Take the time and write it into the calendar; raises NotFound, ServiceInactive, SlotUnavailable with ``details.reason``."""
+    try:
+        return await book(uow, data, source)
+    except Outdated:
+        return await book(uow, data, source)
+
+
+async def book(uow: UnitOfWork, data: BookAppointment, source: str) -> BookedView:
+    """The same, by what may be remembered of the service; raises Outdated as well, before anything is written."""
     data = structs.replace(data, start=read_start(data.start, uow.now))
     held = await find_hold(uow, data.hold_id) if data.hold_id is not None else None
     if held is not None:
         data = structs.replace(data, provider_id=data.provider_id or held.provider_id)
     roughly = data.start if data.start.tzinfo else data.start.replace(tzinfo=UTC)
     last = roughly + timedelta(weeks=WEEKS[data.repeat] * (data.occurrences or 1))
-    setup = await load_setup(uow, data.service_id, roughly - DAY, last + DAY, data.provider_id)
+    know = recall_setup if data.start.tzinfo else load_setup  # what wall time means depends on whose clocks they are now
+    setup = await know(uow, data.service_id, roughly - DAY, last + DAY, data.provider_id)
     refuse_unbookable(setup, data.provider_id)
     zone = setup.providers[data.provider_id].zone if data.provider_id else str((await read_workspace(uow))["timezone"])
     wanted = list(list_wanted(data, zone))
     wish = Wish(wanted, data.provider_id, data.force, data.hold_id)
-    if is_crowded(uow, setup.providers):
-        refuse_taken((await choose(uow, setup, wish)).verdicts, skip=data.skip_conflicts)
-    await lock_time(uow, setup.providers, [one.id for one in setup.resources])
-    customer = await hold_customer(uow, data.contact_id) if data.contact_id is not None else None
-    choice = await choose(uow, setup, wish)
-    if held is not None:
-        await use_hold(uow, held, choice.provider.id, wanted[0].start)
-    refuse_crowded(uow, setup, choice.verdicts, skip=data.skip_conflicts)
+    if is_lone(uow, setup, data):
+        customer, choice = None, await claim_later(uow, setup, wish)
+    else:
+        await wait_for_turn(uow, setup, wish, skip=data.skip_conflicts)
+        customer = await hold_customer(uow, data.contact_id) if data.contact_id is not None else None
+        choice = await choose(uow, setup, wish)
+        if held is not None:
+            await use_hold(uow, held, choice.provider.id, wanted[0].start)
+        refuse_crowded(uow, setup, choice.verdicts, skip=data.skip_conflicts)
     states = await write(uow, setup, data, choice, source)
     return await present(uow, setup, choice, states, customer)
+
+
+def is_lone(uow: UnitOfWork, setup: Setup, data: BookAppointment) -> bool:
+    """Is a single time of one provider all that is taken, and nobody held meanwhile? Then the first attempt need not wait to look."""
+    more = setup.resources or data.repeat != "none" or data.hold_id or data.contact_id
+    return len(setup.providers) == 1 and not (more or uow.begun or uow.attempt)
+
+
+async def claim_later(uow: UnitOfWork, setup: Setup, wish: Wish) -> Choice:
+    """Look, and wait for one's turn only with what is saved: should somebody be faster, the command runs again."""
+    choice = await choose(uow, setup, wish)
+    refuse_taken(choice.verdicts)
+    lock_later(uow, choice.provider.id)
+    return choice
+
+
+async def wait_for_turn(uow: UnitOfWork, setup: Setup, wish: Wish, *, skip: bool) -> None:
+    """Nobody else takes any of this time; where somebody waited in vain, whoever has no chance does not."""
+    if uow.attempt or is_crowded(uow, setup.providers):
+        refuse_taken((await choose(uow, setup, wish)).verdicts, skip=skip)
+    await lock_time(uow, setup.providers, [one.id for one in setup.resources])
 
 
 def list_wanted(data: BookAppointment, zone: str) -> Iterator[Wanted]:

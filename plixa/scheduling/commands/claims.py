@@ -1,4 +1,5 @@
-"""The one way by which time is taken: lock the providers and resources, look again, take it. An exclusion constraint stands behind it.
+"""The one way by which time is taken: lock the providers and resources, look again, take it. An exclusion constraint stands behind it,
+so that who wants no more than one time of one provider may look before, and wait for the lock in the statement that takes it.
 
 Bookings, moves, approvals, holds and offers of the waitlist all come through here.
 """
@@ -19,10 +20,13 @@ from plixa.scheduling.domain.appointment import Appointment
 from plixa.scheduling.domain.units import Use, placed
 from plixa.scheduling.queries.slots import Resource
 
-TAKE: Final = """INSERT INTO provider_time (tenant_id, holder, provider_id, starts_at, ends_at, expires_at)
-SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+TAKE_ONE: Final = """INSERT INTO provider_time (tenant_id, holder, provider_id, starts_at, ends_at, expires_at)
+VALUES ($1::bigint, $2::bigint, $3::bigint, $4::timestamptz, $5::timestamptz, $6::timestamptz)
 ON CONFLICT (tenant_id, holder) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at,
     provider_id = excluded.provider_id, expires_at = excluded.expires_at"""
+TAKE: Final = """INSERT INTO provider_time (tenant_id, holder, provider_id, starts_at, ends_at, expires_at)
+SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])"""
+"""Of a series, which is new."""
 TAKE_UNITS: Final = """INSERT INTO resource_time (tenant_id, holder, resource_id, unit, starts_at, ends_at, expires_at)
 SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[])
 ON CONFLICT (tenant_id, holder, resource_id) DO UPDATE SET unit = excluded.unit, starts_at = excluded.starts_at,
@@ -79,13 +83,22 @@ async def lock_time(uow: UnitOfWork, providers: Collection[int], resources: Coll
     await uow.begin(*(lock_of(f"{uow.tenant}/{name}") for name in names))
 
 
+def lock_later(uow: UnitOfWork, provider: int) -> None:
+    """As ``lock_time``, for a single time of one provider, and with what is saved: that it is still free the exclusion constraint says."""
+    uow.save_in_turn(lock_of(f"{uow.tenant}/provider/{provider}"))
+
+
 async def take(uow: UnitOfWork, takings: Sequence[Taking]) -> None:
-    """Take time that was found free under its locks; what a holder had before it has no more."""
+    """Take time that was found free under its locks; what a holder had before it has no more.
+
+    Holds that are over have timers that end them; one that stands in the way before that goes when the command runs again.
+    """
     providers = sorted({taking.provider_id for taking in takings})
     await take_units(uow, takings)
-    uow.also(EXPIRE, providers, uow.now, takings[0].holder)
+    if uow.attempt:
+        uow.also(EXPIRE, providers, uow.now, takings[0].holder)
     rows = [(one.holder, one.provider_id, one.start, one.end, one.expires_at) for one in takings]
-    uow.also(TAKE, *columns(rows))
+    uow.also(TAKE_ONE, *rows[0]) if len(rows) == 1 else uow.also(TAKE, *columns(rows))
 
 
 async def take_units(uow: UnitOfWork, takings: Sequence[Taking]) -> None:
@@ -101,7 +114,8 @@ async def take_units(uow: UnitOfWork, takings: Sequence[Taking]) -> None:
         for taking in takings:
             for use in placed(uses.values(), Use(taking.holder, taking.start, taking.end, taking.expires_at), capacity, since):
                 uses[use.holder] = changed[use.holder, resource] = use
-    uow.also(EXPIRE_UNITS, sorted(capacities), uow.now, takings[0].holder)
+    if uow.attempt:
+        uow.also(EXPIRE_UNITS, sorted(capacities), uow.now, takings[0].holder)
     moved = [(holder, resource, use.unit) for (holder, resource), use in changed.items() if holder not in own]
     if moved:
         uow.also(MOVE_UNITS, *columns(moved))

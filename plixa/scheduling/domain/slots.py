@@ -1,9 +1,10 @@
 """When a service can be booked with a provider, and what stands against any other time; pure. Instants are whole seconds since 1970."""
 
 import datetime as dt
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -116,6 +117,14 @@ class Windows(Struct, frozen=True):
     midnights: list[int]
 
 
+class Opening(Struct, frozen=True):
+    """Of so many days, were nothing taken: a provider's hours, what shuts them, by cause, and what is left to be booked."""
+
+    open: Windows
+    shut: dict[Cause, list[Span]]
+    left: Windows
+
+
 class Obstacle(Struct, frozen=True):
     """Why a start that could be is not offered; ``detail`` names the holiday, or the resource."""
 
@@ -173,57 +182,63 @@ class Timetable(Struct, frozen=True):
     def grid(self, windows: Windows, since: int, until: int) -> list[int]:
         """The starts in windows by elapsed steps, each with room until its window ends."""
         found: list[int] = []
-        step, length, spans = self.offer.step, self.offer.length, windows.spans
-        for place in range(max(0, bisect_right(spans, (since,)) - 1), len(spans)):
-            begin, end = spans[place]
-            if begin >= until:
-                break
-            if end - begin >= length:
-                for first, limit in self.grids(begin, end, windows.midnights):
-                    skipped = max(0, -((first - since) // step))
-                    found.extend(range(first + skipped * step, min(limit, until, end - length + 1), step))
+        step, length, unit = self.offer.step, self.offer.length, self.offer.round
+        spans, midnights = windows.spans, windows.midnights
+        for begin, end in spans[max(0, bisect_right(spans, (since,)) - 1) : bisect_left(spans, (until,))]:
+            latest = min(until, end - length + 1)
+            anew = midnights[bisect_right(midnights, begin) : bisect_left(midnights, end)]
+            for beginning, limit in pairwise((begin, *anew, end)):
+                first = rounded(beginning, self.zone, unit)
+                if first < since:
+                    first += -((first - since) // step) * step
+                found += range(first, min(limit, latest), step)
         return found
-
-    def grids(self, begin: int, end: int, midnights: list[int]) -> Iterator[Span]:
-        """Where each grid of a window begins, and what it does not reach."""
-        unit = self.offer.round
-        for place in range(bisect_right(midnights, begin), len(midnights)):
-            if midnights[place] >= end:
-                break
-            yield rounded(begin, self.zone, unit), midnights[place]
-            begin = midnights[place]
-        yield rounded(begin, self.zone, unit), end
 
 
 def timetable(offer: Offer, provider: Provider, closed: Sequence[ClosedDay], taken: Taken, asked: Asked) -> Timetable:
     """What decides on starts with a provider in the time asked for."""
     zone, lead = provider.zone, offer.lead
     first, days = asked.days(offer, zone)
-    open_hours, blocked = hours(provider.rules, zone, first, days)
+    last = first + dt.timedelta(days=days)
+    near = tuple(one for one in closed if first <= one.date < last)
+    opened = opening(tuple(provider.rules), zone, near, first, days)
     against: dict[Cause, list[Span]] = {
-        "closure": merged(day(zone, one.date) for one in closed if one.cause == "closure"),
-        "holiday": merged(day(zone, one.date) for one in closed if one.cause == "holiday"),
-        "blocked": blocked,
+        **opened.shut,
         "external": merged(taken.external),
         "appointment": merged(taken.appointment),
         "hold": merged(taken.hold),
         "resource": merged(span for spans in taken.resources.values() for span in spans),
     }
-    opening = without(open_hours, merged(span for cause in SHUT for span in against[cause]))
-    busy = merged((begin, end + lead) for cause in TAKEN for begin, end in against[cause])
+    busy, *others = [spans for cause in TAKEN if (spans := against[cause])] or [[]]
+    if lead or others:
+        busy = merged((begin, end + lead) for spans in (busy, *others) for begin, end in spans)
     return Timetable(
         offer=offer,
         zone=zone,
         now=asked.now,
         horizon=horizon(asked.now, zone, offer.max_advance_days),
-        open=Windows(open_hours, whole_days(open_hours, zone, first, days)),
-        free=Windows(without(opening, busy), whole_days(opening, zone, first, days)),
+        open=opened.open,
+        free=Windows(without(opened.left.spans, busy, offer.length), opened.left.midnights),
         against=against,
         details=[
-            *((one.cause, [day(zone, one.date)], one.reason) for one in closed if one.reason),
+            *((one.cause, [day(zone, one.date)], one.reason) for one in near if one.reason),
             *(("resource", spans, name) for name, spans in taken.resources.items()),
         ],
     )
+
+
+@lru_cache(maxsize=1024)
+def opening(rules: tuple[Rule, ...], zone: str, closed: tuple[ClosedDay, ...], first: dt.date, days: int) -> Opening:
+    """What a provider's rules and the days on which nobody works leave open of so many days."""
+    spans, blocked = hours(rules, zone, first, days)
+    shut: dict[Cause, list[Span]] = {
+        "closure": merged(day(zone, one.date) for one in closed if one.cause == "closure"),
+        "holiday": merged(day(zone, one.date) for one in closed if one.cause == "holiday"),
+        "blocked": blocked,
+    }
+    left = without(spans, merged(span for cause in SHUT for span in shut[cause]))
+    windows, bare = (Windows(these, whole_days(these, zone, first, days)) for these in (spans, left))
+    return Opening(windows, shut, bare)
 
 
 def whole_days(spans: Sequence[Span], zone: str, first: dt.date, days: int) -> list[int]:
@@ -232,6 +247,7 @@ def whole_days(spans: Sequence[Span], zone: str, first: dt.date, days: int) -> l
     return [begin for begin, end in each if begin < end and covers(spans, begin, end)]
 
 
+@lru_cache(maxsize=1024)
 def horizon(now: int, zone: str, days: int) -> int:
     """The second from which on it is too early to book: the same wall time so many days later."""
     wall = dt.datetime.fromtimestamp(now, ZoneInfo(zone)).replace(tzinfo=None)

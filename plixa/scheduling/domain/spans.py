@@ -9,36 +9,31 @@ Span = tuple[int, int]
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Any spans in order, those that overlap or touch made one."""
     joined: list[Span] = []
-    begin = end = 0
-    for start, stop in sorted(spans):
-        if start >= stop:
+    last = None
+    for span in sorted(spans):
+        start, end = span
+        if start >= end:
             continue
-        if start > end or begin == end:
-            if begin < end:
-                joined.append((begin, end))
-            begin, end = start, stop
-        elif stop > end:
-            end = stop
-    if begin < end:
-        joined.append((begin, end))
+        if last is None or start > last:
+            joined.append(span)
+            last = end
+        elif end > last:
+            joined[-1] = joined[-1][0], end
+            last = end
     return joined
 
 
-def without(spans: Sequence[Span], removed: Sequence[Span]) -> list[Span]:
-    """What is left of spans."""
+def without(spans: Sequence[Span], removed: Sequence[Span], least: int = 1) -> list[Span]:
+    """What is left of spans, where it is at least so many seconds."""
     left: list[Span] = []
-    place, count = 0, len(removed)
-    for begin, end in spans:
-        while place < count and removed[place][1] <= begin:
-            place += 1
-        start, here = begin, place
-        while here < count and removed[here][0] < end:
-            if removed[here][0] > start:
-                left.append((start, removed[here][0]))
-            start = removed[here][1]
-            here += 1
-        if start < end:
-            left.append((start, end))
+    for start, end in spans:
+        begin = start
+        for since, until in removed[max(0, bisect_left(removed, (begin,)) - 1) : bisect_left(removed, (end,))]:
+            if since - begin >= least:
+                left.append((begin, since))
+            begin = max(begin, until)
+        if end - begin >= least:
+            left.append((begin, end))
     return left
 
 

@@ -9,11 +9,11 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from plixa.kernel.clock import first_instant
 from plixa.kernel.envelope import Page
-from plixa.kernel.errors import Invalid, NotFound
+from plixa.kernel.errors import Invalid, NotFound, StreamConflict
 from plixa.kernel.uow import UnitOfWork
 from plixa.scheduling.domain.slots import NEARBY, Asked, Cause, ClosedDay, Offer, Provider, Taken, Timetable, fairest, timetable
 from plixa.scheduling.domain.spans import Span, full
@@ -28,6 +28,10 @@ DATE: Final = len("2026-06-10")
 FARTHEST: Final = timedelta(days=3_660)
 WIDER: Final = timedelta(days=6)
 """Days so far around may bear on a start: a service takes up to a day, and so does the buffer after it."""
+REMEMBERED: Final = 10.0
+"""Seconds for which it is known how a service is offered, while nothing of it is changed."""
+AHEAD: Final = timedelta(days=400)
+"""So far ahead closed days are remembered."""
 BEFORE: Final = timedelta(days=3)
 """What is taken so long before may bear on the grid, which begins at the latest with the day before."""
 SETUP: Final = """SELECT s.id, s.name, s.is_active, s.requires_approval, s.price, s.deposit_amount, s.prepayment, s.currency, s.color,
@@ -42,22 +46,28 @@ SETUP: Final = """SELECT s.id, s.name, s.is_active, s.requires_approval, s.price
         WHERE l.tenant_id = scope.tenant AND l.service_id = s.id AND ($3::bigint IS NULL OR l.provider_id = $3)) AS providers,
     (SELECT json_agg(json_build_object('date', c.date, 'source', c.source, 'reason', c.reason) ORDER BY c.date)::text FROM closure c
         WHERE c.tenant_id = scope.tenant AND c.date BETWEEN $4 AND $5 AND c.source IN ('manual', 'holiday')) AS closed,
-    s.reminder_offsets, (SELECT c.offsets FROM reminder_config c WHERE c.tenant_id = scope.tenant) AS shared_offsets
+    s.reminder_offsets, (SELECT c.offsets FROM reminder_config c WHERE c.tenant_id = scope.tenant) AS shared_offsets,
+    (SELECT value FROM counter WHERE tenant_id = scope.tenant AND projection = 'service' AND key = 'changes') AS version
 FROM service s JOIN tenant w ON w.tenant_id = s.tenant_id WHERE s.tenant_id = scope.tenant AND s.id = $2"""
-TIMES: Final = """SELECT 'external' AS cause, provider_id AS id, array_agg(date_part('epoch', starts_at)) AS starts,
-    array_agg(date_part('epoch', ends_at)) AS ends FROM external_busy
+TIMES: Final = """SELECT 'external' AS cause, provider_id AS id, array_agg(floor(date_part('epoch', starts_at))::bigint) AS starts,
+    array_agg(ceil(date_part('epoch', ends_at))::bigint) AS ends FROM external_busy
 WHERE tenant_id = scope.tenant AND provider_id = ANY($2::bigint[]) AND ends_at > $4 AND starts_at < $5 GROUP BY provider_id
 UNION ALL
-SELECT CASE WHEN expires_at IS NULL THEN 'appointment' ELSE 'hold' END, provider_id, array_agg(date_part('epoch', starts_at)),
-    array_agg(date_part('epoch', ends_at)) FROM provider_time
+SELECT CASE WHEN expires_at IS NULL THEN 'appointment' ELSE 'hold' END, provider_id,
+    array_agg(floor(date_part('epoch', starts_at))::bigint), array_agg(ceil(date_part('epoch', ends_at))::bigint)
+FROM provider_time
 WHERE tenant_id = scope.tenant AND provider_id = ANY($2::bigint[]) AND ends_at > $4 AND ends_at < $5 + interval '3 days' AND starts_at < $5
     AND (expires_at IS NULL OR expires_at > $6) AND holder <> ALL($7::bigint[])
 GROUP BY provider_id, expires_at IS NULL
 UNION ALL
-SELECT 'resource', resource_id, array_agg(date_part('epoch', starts_at)), array_agg(date_part('epoch', ends_at)) FROM resource_time
+SELECT 'resource', resource_id,
+    array_agg(floor(date_part('epoch', starts_at))::bigint), array_agg(ceil(date_part('epoch', ends_at))::bigint)
+FROM resource_time
 WHERE tenant_id = scope.tenant AND resource_id = ANY($3::bigint[]) AND ends_at > $4 AND ends_at < $5 + interval '3 days' AND starts_at < $5
     AND (expires_at IS NULL OR expires_at > $6) AND holder <> ALL($7::bigint[])
-GROUP BY resource_id"""
+GROUP BY resource_id
+UNION ALL
+SELECT 'version', value, '{}', '{}' FROM counter WHERE tenant_id = scope.tenant AND projection = 'service' AND key = 'changes'"""
 RESOURCES: Final = """SELECT id, name, capacity FROM resource
 WHERE tenant_id = scope.tenant AND id = ANY($2::bigint[]) ORDER BY id"""
 COUNTS: Final = """SELECT key, value FROM counter
@@ -95,6 +105,10 @@ class Resource(Struct, frozen=True):
     capacity: int
 
 
+class Outdated(StreamConflict):
+    """How the service is offered was changed since it was read: it is forgotten, and to be read again."""
+
+
 class BookedService(Struct, frozen=True):
     """The service; money in minor units."""
 
@@ -121,7 +135,7 @@ class Times(Struct, frozen=True):
 class Setup(Struct, frozen=True):
     """How a service is offered: by whom, when, with which resources that are in use, and the days on which nobody works.
 
-    ``reminders`` are minutes before the start.
+    ``reminders`` are minutes before the start. What was remembered has a ``version``, which tells whether it still holds.
     """
 
     service: BookedService
@@ -130,6 +144,7 @@ class Setup(Struct, frozen=True):
     resources: list[Resource]
     closed: list[ClosedDay]
     reminders: list[int]
+    version: int | None = None
 
     def timetable(self, provider: int, times: Times, now: datetime) -> Timetable:
         """What decides on starts with a provider, in the time that was loaded."""
@@ -217,7 +232,15 @@ async def explain_slots(uow: UnitOfWork, service: int, provider: int | None, per
 
 async def load_period(uow: UnitOfWork, service: int, provider: int | None, period: Period) -> tuple[Setup, Times]:
     """What decides on the time asked for."""
-    setup = await load_setup(uow, service, *period.bounds(), provider)
+    try:
+        return await read_both(uow, service, provider, period)
+    except Outdated:
+        return await read_both(uow, service, provider, period)
+
+
+async def read_both(uow: UnitOfWork, service: int, provider: int | None, period: Period) -> tuple[Setup, Times]:
+    """How the service is offered, which may be remembered, and what is taken."""
+    setup = await recall_setup(uow, service, *period.bounds(), provider)
     if provider is not None and provider not in setup.providers:
         raise Invalid.field("provider_id", "Does not offer this service.")
     return setup, await load_times(uow, setup, setup.providers, period.bounds({one.zone for one in setup.providers.values()}))
@@ -258,8 +281,29 @@ def show_obstacles(tables: Mapping[int, Timetable], period: Period) -> list[Obst
     return [view for _, _, view in sorted(found, key=lambda one: one[:2])]
 
 
+async def recall_setup(uow: UnitOfWork, service: int, since: datetime, until: datetime, provider: int | None = None) -> Setup:
+    """As ``load_setup``, or as it was remembered: ``load_times`` raises Outdated where it was changed since.
+
+    Nobody is refused because of what was remembered: only what can be booked is.
+    """
+    key, first, last = (uow.tenant, f"service/{service}", provider or 0), (since - WIDER).date(), (until + WIDER).date()
+    setup, begin, end = uow.kernel.recall.get(key) or (None, first, last)
+    if setup is None or first < begin or last > end:
+        begin, end = min(since, uow.now), max(until, uow.now + AHEAD)
+        setup = await read_setup(uow, service, begin, end, provider)
+        bookable = setup.service.is_active and setup.providers
+        if bookable and not uow.begun:  # what this unit of work changed itself may yet be undone
+            uow.kernel.recall.put(key, (setup, (begin - WIDER).date(), (end + WIDER).date()), REMEMBERED)
+    return setup
+
+
 async def load_setup(uow: UnitOfWork, service: int, since: datetime, until: datetime, provider: int | None = None) -> Setup:
     """How a service is offered to start within a time, by one provider or by all of its own; raises NotFound."""
+    return structs.replace(await read_setup(uow, service, since, until, provider), version=None)
+
+
+async def read_setup(uow: UnitOfWork, service: int, since: datetime, until: datetime, provider: int | None) -> Setup:
+    """The same, in the version it has now."""
     row = await uow.fetchrow(SETUP, service, provider, (since - WIDER).date(), (until + WIDER).date())
     if row is None:
         raise NotFound("There is no such service.")
@@ -271,7 +315,8 @@ async def load_setup(uow: UnitOfWork, service: int, since: datetime, until: date
         providers={one.id: one for one in decoded(providers, list[Provider])},
         resources=decoded(resources, list[Resource]),
         closed=decoded(closed, list[ClosedDay]),
-        reminders=in_force(*values[18:]),
+        reminders=in_force(*values[18:20]),
+        version=values[20],
     )
 
 
@@ -289,18 +334,16 @@ async def load_times(
     uow: UnitOfWork, setup: Setup, providers: Iterable[int], span: tuple[datetime, datetime], exclude: Sequence[int] = ()
 ) -> Times:
     """What bears on starts from the first instant of ``span`` to the second, in one round trip; holds that are over, and what is
-    taken by whom to ``exclude``, do not count."""
+    taken by whom to ``exclude``, do not count. Raises Outdated."""
     since, until = span
     wide = since - BEFORE - timedelta(seconds=setup.offer.lead), until + timedelta(seconds=setup.offer.length)
     rows = await uow.fetch(TIMES, list(providers), [one.id for one in setup.resources], *wide, uow.now, list(exclude))
-    taken = {(row["cause"], row["id"]): spans_of(row["starts"], row["ends"]) for row in rows}
+    taken = {(cause, number): list(zip(starts, ends, strict=True)) for cause, number, starts, ends in rows}
+    if setup.version is not None and ("version", setup.version) not in taken:
+        uow.kernel.recall.forget()
+        raise Outdated
     filled = {one.name: full(taken.get(("resource", one.id), ()), one.capacity) for one in setup.resources}
     return Times(taken, filled, floor(since.timestamp()), ceil(until.timestamp()) + 1)
-
-
-def spans_of(starts: Sequence[float], ends: Sequence[float]) -> list[Span]:
-    """Whole seconds."""
-    return list(zip(map(floor, starts), map(ceil, ends), strict=True))
 
 
 async def choose_provider(uow: UnitOfWork, days: Mapping[int, date]) -> tuple[int, str]:
