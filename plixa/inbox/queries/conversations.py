@@ -39,7 +39,7 @@ LABELS = """CASE WHEN c.labels <> '[]' THEN (
 SHOWN = f"SELECT {COLUMNS}, {LABELS} FROM inbox_conversation c {ASSIGNEE}"  # noqa: S608
 ONE = f"{SHOWN} WHERE c.tenant_id = scope.tenant AND c.id = $2"
 NEWEST_FIRST = "ORDER BY c.last_message_at DESC, c.id DESC"
-GLANCE, LOOK = 1_000, 8_000
+GLANCE, LOOK = 500, 9_000
 """How many of the newest conversations are looked through for a word or label at first, and where it turns out to be a common one."""
 NEWEST = f"SELECT c.id, c.last_message_at, c.words, c.labels, c.notes FROM inbox_conversation c WHERE {{where}} {NEWEST_FIRST} LIMIT"  # noqa: S608
 LOOKED = f"""SELECT c.id FROM ({NEWEST} CASE WHEN (

@@ -47,7 +47,7 @@ SETUP: Final = """SELECT s.id, s.name, s.is_active, s.requires_approval, s.price
     (SELECT json_agg(json_build_object('date', c.date, 'source', c.source, 'reason', c.reason) ORDER BY c.date)::text FROM closure c
         WHERE c.tenant_id = scope.tenant AND c.date BETWEEN $4 AND $5 AND c.source IN ('manual', 'holiday')) AS closed,
     s.reminder_offsets, (SELECT c.offsets FROM reminder_config c WHERE c.tenant_id = scope.tenant) AS shared_offsets,
-    (SELECT value FROM counter WHERE tenant_id = scope.tenant AND projection = 'service' AND key = 'changes') AS version
+    (SELECT max(value) FROM counter WHERE tenant_id = scope.tenant AND projection = 'service' AND key = 'changes') AS version
 FROM service s JOIN tenant w ON w.tenant_id = s.tenant_id WHERE s.tenant_id = scope.tenant AND s.id = $2"""
 TIMES: Final = """SELECT 'external' AS cause, provider_id AS id, array_agg(floor(date_part('epoch', starts_at))::bigint) AS starts,
     array_agg(ceil(date_part('epoch', ends_at))::bigint) AS ends FROM external_busy
