@@ -23,6 +23,8 @@ ZONE = ZoneInfo("America/Sao_Paulo")
 TICK = timedelta(minutes=5)
 OPEN = 12 * 60 // 5
 """Ticks from eight to eight."""
+HOLDER = 1_000_000_000
+"""The first of those whose time was taken beforehand."""
 PATH = "/v1/scheduling/availability"
 OFFER = """INSERT INTO service (tenant_id, id, name, duration_minutes, buffer_before_minutes, buffer_after_minutes, min_notice_minutes,
     max_advance_days, currency, prepayment, requires_approval, is_active, bookable_by_ai, created_at)
@@ -34,9 +36,10 @@ INSERT INTO provider_schedule (tenant_id, provider_id, timezone, rules) SELECT $
 
 
 async def furnish(database_url: str) -> None:
-    """Take twenty thousand times, unless they are taken already."""
+    """Take twenty thousand times, unless they are taken already, and free what was booked by an earlier run."""
     connection = await asyncpg.connect(database_url)
     try:
+        await connection.execute("DELETE FROM provider_time WHERE tenant_id = $1 AND holder < $2", TENANT, HOLDER)
         if await connection.fetchval(OFFER, TENANT, SERVICE) is None:
             return
         rules = msgspec.json.encode([Rule("open", "08:00", "20:00", weekday=day) for day in range(7)]).decode()
@@ -63,7 +66,7 @@ def taken() -> Iterator[tuple[int, int, int, datetime, datetime]]:
         pauses = sorted(dice.randrange(OPEN - sum(lengths) + 1) for _ in range(many))
         for number, length in enumerate(lengths):
             start = opening + timedelta(days=day) + TICK * (pauses[number] + sum(lengths[:number]))
-            holder = 1_000_000_000 + place * 100 + number
+            holder = HOLDER + place * 100 + number
             yield TENANT, holder, provider, start.astimezone(UTC), (start + TICK * length).astimezone(UTC)
 
 

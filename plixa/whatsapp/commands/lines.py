@@ -16,10 +16,12 @@ from plixa.kernel.errors import Unavailable
 
 PACE: Final = 0.05
 """Seconds: what takes longer, because somebody else holds what it needs, goes on beside the others."""
-ABREAST: Final = 2
-"""As many transactions of one workspace go on at once in one process: while the database works at one, the other is prepared."""
+ABREAST: Final = 3
+"""As many transactions of one workspace go on at once in one process: while the database works at some, another is prepared."""
+ENOUGH: Final = 3
+"""So many must wait before one begins beside another: fewer share the next that begins."""
 LANES: Final = 4
-"""And so many, if they take that long."""
+"""As many go on at once, if some take that long."""
 TOGETHER: Final = 16
 """As many deliveries share a transaction at most."""
 
@@ -63,13 +65,17 @@ class Line:
 
     def proceed(self, work: Work) -> None:
         """Begin what can be begun. It belongs to no request: one that is given up does not end it for the others."""
-        while len(self._quick) < ABREAST and len(self._working) < LANES and (group := self._next()):
+        while self._may_begin() and (group := self._next()):
             self._claimed.update(*(one.claims for one in group))
             task = asyncio.create_task(work(group), context=Context())
             self._working.add(task)
             self._quick.add(task)
             task.add_done_callback(partial(self._end, group, work))
             asyncio.get_running_loop().call_later(PACE, self._pass_by, task, work)
+
+    def _may_begin(self) -> bool:
+        is_room = len(self._quick) < ABREAST and len(self._working) < LANES
+        return is_room and (not self._quick or len(self.waiting) >= ENOUGH)
 
     def _end(self, group: list[Waiting], work: Work, task: "asyncio.Task[None]") -> None:
         self._working.discard(task)
