@@ -246,10 +246,12 @@ class UnitOfWork(Circumstances):
         return list(self._editors.values())
 
     async def _load(self, kind: type[A], number: int, wait: bool) -> Editor[A]:
-        stream = stream_id(kind.KIND, number)
+        stream, head = stream_id(kind.KIND, number), self._head(kind)
+        connection = await self.connection()  # first: by the time it is our turn, others may have lost a race
         if self.attempt or (self.begun and wait) or self.kernel.crowded.get(stream):
             await self.begin(stream_lock(stream))
-        connection, head = await self.connection(), self._head(kind)
+        if self.attempt:
+            self.kernel.crowded.put(stream, True)  # whoever lost has its turn now: others had better not overtake it
         row = await connection.fetchrow(load_statement(kind, head), self.tenant, stream, *([number] if head else []))
         if row is None:
             raise NotFound
