@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -124,8 +125,7 @@ class UnitOfWork(Circumstances):
 
     async def fetchrow(self, query: str, *arguments: Any) -> "asyncpg.Record | None":
         """The first row of ``fetch``, or None."""
-        rows = await self.fetch(query, *arguments)
-        return rows[0] if rows else None
+        return next(iter(await self.fetch(query, *arguments)), None)
 
     async def row(self, projection: Projection[R], key: int) -> R | None:
         """One read-model row, as this unit of work has left it."""
@@ -248,10 +248,10 @@ class UnitOfWork(Circumstances):
     async def _load(self, kind: type[A], number: int, wait: bool) -> Editor[A]:
         stream, head = stream_id(kind.KIND, number), self._head(kind)
         connection = await self.connection()  # first: by the time it is our turn, others may have lost a race
-        if self.attempt or (self.begun and wait) or self.kernel.crowded.get(stream):
+        if self.attempt:  # whoever lost has its turn now: others had better not overtake it
+            self.kernel.crowded.put(stream, True)
+        if (self.begun and wait) or self.kernel.crowded.get(stream):
             await self.begin(stream_lock(stream))
-        if self.attempt:
-            self.kernel.crowded.put(stream, True)  # whoever lost has its turn now: others had better not overtake it
         row = await connection.fetchrow(load_statement(kind, head), self.tenant, stream, *([number] if head else []))
         if row is None:
             raise NotFound
@@ -272,10 +272,9 @@ class UnitOfWork(Circumstances):
 
     def _rows(self, projection: Projection[R]) -> Rows[R]:
         """The working set of a read model."""
-        rows = self._staged.get(projection.name)
-        if rows is None:
-            rows = self._staged[projection.name] = Rows(projection)
-        return rows
+        if projection.name not in self._staged:
+            self._staged[projection.name] = Rows(projection)
+        return self._staged[projection.name]
 
     def _hold(self, head: Projection[Any], number: int, record: "asyncpg.Record") -> None:
         """Keep the row that was loaded beside an aggregate."""
@@ -329,9 +328,8 @@ class UnitOfWork(Circumstances):
         if pieces:
             statement, arguments = joined(pieces)
             await connection.execute(statement, *arguments)
-        for stream in self._erased:
-            for erasure in ERASE:
-                await connection.execute(erasure, self.tenant, stream)
+        for stream, erasure in product(self._erased, ERASE):
+            await connection.execute(erasure, self.tenant, stream)
         if appended is None:
             await connection.execute("COMMIT")
         else:
